@@ -1,0 +1,176 @@
+"""Reading text strictly and writing files so that nothing is lost.
+
+Every reader of the toolkit takes its lines from `iter_lines`, so encoding trouble is met in one
+place; every writer goes through `write_file` or `write_folder`, which build beside the target
+and rename, so a target is either the old one or complete.
+"""
+
+import errno
+import gzip
+import hashlib
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+from optical_ir.errors import ConfigError, DataError
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def iter_lines(path: Path | str) -> Iterator[tuple[int, str]]:
+    """Lines of a UTF-8 file, plain or `.gz`, with their numbers from 1 and without line ends.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable or empty, starts with a byte order mark, has a CR at
+        a line's end, or is not UTF-8; the message names the line and the remedy.
+    """
+    path = Path(path)
+    number = 0
+    try:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rb") as stream:
+            for number, raw in enumerate(cast("Iterable[bytes]", stream), start=1):
+                yield number, _decode(path, number, raw)
+    except FileNotFoundError as err:
+        raise DataError(f"{path}: expected a file, found none. Check the path.") from err
+    except IsADirectoryError as err:
+        raise DataError(f"{path}: expected a file, found a folder.") from err
+    except (OSError, EOFError, zlib.error) as err:
+        raise DataError(f"{path}: cannot be read ({err}).") from err
+    if number == 0:
+        raise DataError(f"{path}: expected at least one line, found an empty file.")
+
+
+def _decode(path: Path, number: int, raw: bytes) -> str:
+    if number == 1 and raw.startswith(_BOM):
+        raise DataError(
+            f"{path}, line 1: starts with a byte order mark. "
+            f"Save as UTF-8 without BOM, for example: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}"
+        )
+    line = raw.rstrip(b"\n")
+    if line.endswith(b"\r"):
+        raise DataError(
+            f"{path}, line {number}: ends with CR LF (Windows line ends). "
+            f"Convert it, for example: sed -i 's/\\r$//' {path}"
+        )
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as err:
+        raise DataError(
+            f"{path}, line {number}: is not UTF-8 (byte {err.object[err.start]:#04x} at column "
+            f"{err.start + 1}). Convert it, for example: iconv -f ISO-8859-1 -t UTF-8"
+        ) from err
+
+
+def check_output(path: Path | str, *, overwrite: bool = False) -> Path:
+    """Refuse, before any work is done, an output path that exists or cannot be written.
+
+    Raises
+    ------
+    ConfigError
+        If `path` exists and `overwrite` is false, or its folder cannot be made or written.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists. Choose another output or pass --overwrite.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise ConfigError(f"{path.parent}: cannot make this folder ({err.strerror}).") from err
+    if not os.access(path.parent, os.W_OK):
+        raise ConfigError(f"{path.parent}: is not writable. Choose another output.")
+    return path
+
+
+@contextmanager
+def write_file(path: Path | str, *, overwrite: bool = False) -> Iterator[IO[str]]:
+    """Text stream into `<path>.tmp`, renamed to `path` on success and removed on failure.
+
+    A `path` that ends in `.gz` is compressed, without a time stamp: same text, same bytes.
+    """
+    path = check_output(path, overwrite=overwrite)
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder, expected a file. Choose another output.")
+    part = path.with_name(path.name + ".tmp")
+    try:
+        with _storage_errors(path):
+            with _open_text(part, compressed=path.suffix == ".gz") as stream:
+                yield stream
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _open_text(path: Path, *, compressed: bool) -> Iterator[IO[str]]:
+    if not compressed:
+        with path.open("w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+        return
+    import io
+
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed:
+        with io.TextIOWrapper(packed, encoding="utf-8", newline="\n") as stream:
+            yield stream
+
+
+@contextmanager
+def write_folder(
+    path: Path | str, *, overwrite: bool = False, resume: bool = False
+) -> Iterator[Path]:
+    """Folder `<path>.tmp` to fill, renamed to `path` on success.
+
+    With `resume` the unfinished folder of an earlier attempt is handed out again and, on
+    failure, kept for the next one; otherwise it starts empty and is removed on failure.
+    """
+    path = check_output(path, overwrite=overwrite)
+    if path.is_file():
+        raise ConfigError(f"{path} is a file, expected a folder. Choose another output.")
+    part = path.with_name(path.name + ".tmp")
+    if part.exists() and not resume:
+        shutil.rmtree(part)
+    done = False
+    try:
+        with _storage_errors(path):
+            part.mkdir(exist_ok=True)
+            yield part
+            _replace_folder(part, path)
+        done = True
+    finally:
+        if not done and not resume:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _replace_folder(part: Path, path: Path) -> None:
+    old = path.with_name(path.name + ".old")
+    if path.exists():
+        if old.exists():
+            shutil.rmtree(old)
+        path.rename(old)
+    part.rename(path)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        if err.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ConfigError(
+                f"{path}: no space left on the device. Free some and run the same command again."
+            ) from err
+        raise
+
+
+def sha256_file(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
