@@ -1,0 +1,19 @@
+"""Collections and bitext: where documents, queries, judgements and sentence pairs come from."""
+
+from optical_ir.collections.bitext import read_bitext
+from optical_ir.collections.collection import Collection
+from optical_ir.collections.folder import iter_corpus, open_folder
+from optical_ir.collections.irds import open_irds
+from optical_ir.collections.load import demo_folder, load_collection
+from optical_ir.collections.prepare import prepare
+
+__all__ = [
+    "Collection",
+    "demo_folder",
+    "iter_corpus",
+    "load_collection",
+    "open_folder",
+    "open_irds",
+    "prepare",
+    "read_bitext",
+]
