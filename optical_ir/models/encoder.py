@@ -1,0 +1,234 @@
+"""Loading any checkpoint as a late-interaction encoder, and encoding text with it.
+
+Teacher and student alike are stock sentence-transformers `MultiVectorEncoder`s. A checkpoint
+that is one already (sentence-transformers, PyLate, Stanford ColBERT, transformers-native) loads
+as it is. Any other Hugging Face or sentence-transformers checkpoint becomes one without
+training: its own token vectors, normalised, with prefix, special and punctuation tokens unscored.
+"""
+
+import json
+import string
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.base.modules import Normalize, Transformer
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+from sentence_transformers.util import load_file_path
+
+from optical_ir.errors import ConfigError
+from optical_ir.models.embedded import (
+    DOCUMENT_PROMPT,
+    EMBEDDED_MODEL,
+    QUERY_PROMPT,
+    embedded_checkpoint,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TokenVectors = npt.NDArray[np.float32]
+"""Token embeddings of one text: shape (n_tokens, dim), unit rows."""
+
+QUERY_LENGTH = 64
+"""Tokens kept of a query: long enough for a sentence in a language of many pieces a word."""
+
+DOCUMENT_LENGTH = 180
+"""Tokens kept of a document, as in ColBERT (Khattab and Zaharia 2020, section 4.1)."""
+
+_WORD_MARKS = ("\u2581", "\u0120", "##")
+_PUNCTUATION = frozenset(string.punctuation)
+
+
+def load_encoder(
+    name: str | Path,
+    *,
+    device: str | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    query_length: int | None = None,
+    document_length: int | None = None,
+) -> MultiVectorEncoder:
+    """Load an encoder by name.
+
+    Parameters
+    ----------
+    name : str or Path
+        ``embedded`` for the embedded default model, or the name or folder of any Hugging Face,
+        sentence-transformers, PyLate or Stanford ColBERT checkpoint.
+    device : str, optional
+        Torch device; by default the best one there is.
+    query_prompt, document_prompt : str, optional
+        Text put before each query and document, for checkpoints that do not store their own.
+    query_length, document_length : int, optional
+        Tokens kept of a text; what the checkpoint says if not given.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such checkpoint, or it cannot be loaded.
+    DependencyError
+        If the embedded model is asked for and its package is missing.
+    """
+    prompts = {"query": query_prompt, "document": document_prompt}
+    given = {task: prompt for task, prompt in prompts.items() if prompt is not None}
+    encoder = _load(name, given, device)
+    transformer: Any = encoder[0]
+    transformer.query_length = query_length or transformer.query_length
+    transformer.document_length = document_length or transformer.document_length
+    return encoder
+
+
+def _load(name: str | Path, given: dict[str, str], device: str | None) -> MultiVectorEncoder:
+    if str(name) == EMBEDDED_MODEL:
+        defaults = {"query": QUERY_PROMPT, "document": DOCUMENT_PROMPT}
+        return build_encoder(embedded_checkpoint(), prompts=defaults | given, device=device)
+    try:
+        if _is_multi_vector(str(name)):
+            encoder = MultiVectorEncoder(str(name), device=device, prompts=given or None)
+            _remember_missing_pooler(encoder[0])
+            return encoder.eval()
+        stored = _read_json(str(name), "config_sentence_transformers.json").get("prompts") or {}
+        # Prompts of other tasks (clustering, say) must not make their words unscored.
+        own = {task: stored[task] for task in ("query", "document") if stored.get(task)}
+        return build_encoder(name, prompts=own | given, device=device)
+    except (OSError, ValueError, KeyError, SafetensorError) as err:
+        reason = str(err).strip().split("\n")[0]
+        raise ConfigError(
+            f"Encoder {str(name)!r}: expected '{EMBEDDED_MODEL}', a checkpoint folder or a "
+            f"Hugging Face model name, but it does not load ({reason})."
+        ) from err
+
+
+def build_encoder(
+    checkpoint: str | Path, *, prompts: dict[str, str], device: str | None = None
+) -> MultiVectorEncoder:
+    """Late-interaction encoder over a plain checkpoint, without training or new weights.
+
+    Parameters
+    ----------
+    checkpoint : str or Path
+        Name or folder of a transformers or sentence-transformers checkpoint.
+    prompts : dict
+        Prefixes by task, ``query`` and ``document``; their pieces are not scored.
+    """
+    transformer = Transformer(
+        str(checkpoint),
+        model_kwargs={"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else None,
+    )
+    if transformer.tokenizer is None:
+        raise ConfigError(f"Encoder {str(checkpoint)!r}: expected a text model with a tokenizer.")
+    longest = transformer.tokenizer.model_max_length
+    transformer.query_length = min(QUERY_LENGTH, longest)
+    transformer.document_length = min(DOCUMENT_LENGTH, longest)
+    _remember_missing_pooler(transformer)
+    mask = MultiVectorMask(
+        unscored_tokens(transformer.tokenizer, prompts.values()),
+        skiplist_tasks=["query", "document"],
+    )
+    normalize = Normalize(module_input_name="token_embeddings")
+    encoder = MultiVectorEncoder(
+        modules=[transformer, mask, normalize], prompts=dict(prompts), device=device
+    )
+    return encoder.eval()
+
+
+def unscored_tokens(tokenizer: "PreTrainedTokenizerBase", prompts: Iterable[str]) -> list[str]:
+    """Vocabulary pieces that take no part in MaxSim: specials, punctuation, prompt pieces.
+
+    The stock mask module drops by token id, so a prompt's piece is dropped wherever it stands.
+    """
+    dropped = set(tokenizer.all_special_tokens)
+    dropped.update(piece for piece in tokenizer.get_vocab() if _is_punctuation(piece))
+    for prompt in prompts:
+        dropped.update(tokenizer.tokenize(prompt))
+    return sorted(dropped)
+
+
+def _is_punctuation(piece: str) -> bool:
+    for mark in _WORD_MARKS:
+        piece = piece.removeprefix(mark)
+    return all(char in _PUNCTUATION or unicodedata.category(char)[0] == "P" for char in piece)
+
+
+def _read_json(name: str, file: str) -> dict[str, Any]:
+    path = load_file_path(name, file)
+    content: dict[str, Any] = json.loads(Path(path).read_text("utf-8")) if path else {}
+    return content
+
+
+def _is_multi_vector(name: str) -> bool:
+    saved = _read_json(name, "config_sentence_transformers.json").get("model_type")
+    if saved is not None:
+        return saved in ("MultiVectorEncoder", "ColBERT")
+    architectures = _read_json(name, "config.json").get("architectures") or []
+    return any(kind == "HF_ColBERT" or kind.endswith("ForRetrieval") for kind in architectures)
+
+
+def _has_optional_pooler(checkpoint: str | Path) -> bool:
+    # BERT-like models make a random pooler for checkpoints that have none, and warn about it.
+    return _read_json(str(checkpoint), "config.json").get("model_type") in (
+        "bert",
+        "roberta",
+        "xlm-roberta",
+    )
+
+
+def _remember_missing_pooler(transformer: Any) -> None:
+    # Without this a saved encoder would come back with a random pooler and a warning about it.
+    if getattr(getattr(transformer, "model", None), "pooler", True) is None:
+        transformer.model_kwargs = {"add_pooling_layer": False}
+        transformer.config_keys = [*type(transformer).config_keys, "model_kwargs"]
+
+
+def encode_queries(
+    encoder: MultiVectorEncoder, texts: Sequence[str], *, batch_size: int = 32
+) -> list[TokenVectors]:
+    """Token embeddings of queries: for each text float32 of shape (n_tokens, dim), unit rows.
+
+    A text with nothing to score, such as one of punctuation only, gives shape (0, dim).
+    """
+    return _encode(encoder, texts, "query", batch_size)
+
+
+def encode_documents(
+    encoder: MultiVectorEncoder, texts: Sequence[str], *, batch_size: int = 32
+) -> list[TokenVectors]:
+    """Token embeddings of documents; see `encode_queries`."""
+    return _encode(encoder, texts, "document", batch_size)
+
+
+def _encode(
+    encoder: MultiVectorEncoder, texts: Sequence[str], task: str, batch_size: int
+) -> list[TokenVectors]:
+    encode = encoder.encode_query if task == "query" else encoder.encode_document
+    vectors = encode(list(texts), batch_size=batch_size, show_progress_bar=False)
+    # Normalised again in float32, so that a bfloat16 model gives unit rows too.
+    return [torch.nn.functional.normalize(v.float(), dim=-1).cpu().numpy() for v in vectors]
+
+
+def fast_inference(encoder: MultiVectorEncoder) -> MultiVectorEncoder:
+    """Cast the encoder, in place, to bfloat16 where that is faster; agrees to three digits."""
+    return encoder.to(torch.bfloat16) if has_fast_bfloat16(encoder.device) else encoder
+
+
+def embedding_dim(encoder: MultiVectorEncoder) -> int:
+    """Width of the encoder's token embeddings."""
+    dim = encoder.get_embedding_dimension()
+    if dim is None:
+        raise ConfigError("The encoder does not tell the width of its token embeddings.")
+    return dim
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 products are faster than float32 ones on this device."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # Elsewhere bfloat16 is emulated, which is slower than float32.
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
