@@ -1,0 +1,138 @@
+"""What a distillation shows of itself: a JSONL log, dev retrieval, curves and progress."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import Progress, TaskID
+from sentence_transformers import MultiVectorEncoder
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from optical_ir.models.encoder import (
+    TokenVectors,
+    encode_documents,
+    encode_queries,
+    has_fast_bfloat16,
+)
+from optical_ir.models.maxsim import maxsim_scores
+from optical_ir.records import BitextPair
+from optical_ir.training.losses import BitextLoss
+
+
+class DevRetrieval:
+    """Translation retrieval on held-out pairs: each foreign sentence seeks its English one.
+
+    The English sentences are encoded once, by the teacher, as documents; the student encodes the
+    foreign ones as queries. The measure is RR@10. It needs no judgements.
+    """
+
+    def __init__(self, teacher: MultiVectorEncoder, pairs: Sequence[BitextPair]) -> None:
+        self.queries = [pair.source for pair in pairs]
+        self.documents: list[TokenVectors] = encode_documents(
+            teacher, [pair.target for pair in pairs]
+        )
+
+    def __call__(self, student: MultiVectorEncoder) -> float:
+        """Mean RR@10 over the pairs, between 0 and 1."""
+        was_training = student.training
+        fast = has_fast_bfloat16(student.device)
+        with torch.autocast(student.device.type, torch.bfloat16, enabled=fast):
+            vectors = encode_queries(student.eval(), self.queries)
+        student.train(was_training)
+        scores = maxsim_scores(vectors, self.documents)
+        own = scores.diagonal()[:, None]
+        ranks = (scores > own).sum(1) + 1
+        return float(np.where(ranks <= 10, 1 / ranks, 0).mean())
+
+
+class TrainingLog(TrainerCallback):
+    """Writes a JSON line every `log_every` steps, and one for each dev retrieval.
+
+    After a resume the lines past the checkpoint are dropped, so every step is logged once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        loss: BitextLoss,
+        *,
+        log_every: int,
+        evaluate_every: int,
+        dev: DevRetrieval | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.path = path
+        self.loss = loss
+        self.log_every, self.evaluate_every = log_every, evaluate_every
+        self.dev = dev
+        self.progress = progress
+        self.task: TaskID | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Drop what a killed run logged after its last checkpoint; measure the start."""
+        kept = [row for row in read_log(self.path) if row["step"] <= state.global_step]
+        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+        if self.progress is not None:
+            self.task = self.progress.add_task(
+                "Distilling", total=state.max_steps, completed=state.global_step
+            )
+        if not kept:
+            self._evaluate(0)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Log the step and evaluate when it is due."""
+        step, last = state.global_step, state.global_step == state.max_steps
+        if self.progress is not None and self.task is not None:
+            self.progress.update(self.task, completed=step)
+        if step % self.log_every == 0 or last:
+            rate = kwargs["lr_scheduler"].get_last_lr()[0]
+            self._append({"step": step, "learning_rate": rate, **self.loss.statistics})
+        if step % self.evaluate_every == 0 or last:
+            self._evaluate(step)
+
+    def _evaluate(self, step: int) -> None:
+        if self.dev is not None:
+            self._append({"step": step, "dev_rr@10": self.dev(self.loss.model)})
+
+    def _append(self, row: dict[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Rows of a training log; none if it does not exist."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw loss, plan entropy and dev retrieval over the steps into a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [
+        ("Distillation losses", ("transport", "score_divergence", "pooled")),
+        ("Plan entropy (nats)", ("plan_entropy",)),
+        ("Dev translation retrieval, RR@10", ("dev_rr@10",)),
+    ]
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        for name in names:
+            points = [(row["step"], row[name]) for row in log if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=name, marker=".")
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120, format="png")
