@@ -1,0 +1,1 @@
+"""Search: exact MaxSim over a multi-vector index, and BM25."""
