@@ -10,11 +10,14 @@ import gzip
 import hashlib
 import os
 import shutil
+import tomllib
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
+
+from filelock import FileLock, Timeout
 
 from optical_ir.errors import ConfigError, DataError
 
@@ -66,6 +69,22 @@ def _decode(path: Path, number: int, raw: bytes) -> str:
             f"{path}, line {number}: is not UTF-8 (byte {err.object[err.start]:#04x} at column "
             f"{err.start + 1}). Convert it, for example: iconv -f ISO-8859-1 -t UTF-8"
         ) from err
+
+
+def read_toml(path: Path | str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If it is not TOML.
+    DataError
+        See `iter_lines`.
+    """
+    try:
+        return tomllib.loads("\n".join(line for _, line in iter_lines(path)))
+    except tomllib.TOMLDecodeError as err:
+        raise ConfigError(f"{path}: is not TOML ({err}).") from err
 
 
 def check_output(path: Path | str, *, overwrite: bool = False) -> Path:
@@ -128,23 +147,45 @@ def write_folder(
 
     With `resume` the unfinished folder of an earlier attempt is handed out again and, on
     failure, kept for the next one; otherwise it starts empty and is removed on failure.
+
+    Raises
+    ------
+    ConfigError
+        See `check_output`; also if another process is making the same folder.
     """
     path = check_output(path, overwrite=overwrite)
     if path.is_file():
         raise ConfigError(f"{path} is a file, expected a folder. Choose another output.")
     part = path.with_name(path.name + ".tmp")
-    if part.exists() and not resume:
-        shutil.rmtree(part)
-    done = False
+    with _lock(path):
+        if part.exists() and not resume:
+            shutil.rmtree(part)
+        done = False
+        try:
+            with _storage_errors(path):
+                part.mkdir(exist_ok=True)
+                yield part
+                _replace_folder(part, path)
+            done = True
+        finally:
+            if not done and not resume:
+                shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_name(path.name + ".lock"))
     try:
-        with _storage_errors(path):
-            part.mkdir(exist_ok=True)
-            yield part
-            _replace_folder(part, path)
-        done = True
+        lock.acquire(timeout=0)
+    except Timeout as err:
+        raise ConfigError(
+            f"{path}: another process is making it. Wait for that, or choose another output."
+        ) from err
+    try:
+        yield
     finally:
-        if not done and not resume:
-            shutil.rmtree(part, ignore_errors=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _replace_folder(part: Path, path: Path) -> None:

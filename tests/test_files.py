@@ -207,3 +207,14 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"abc" * 100_000)
     assert sha256_file(path) == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_two_makers_of_one_folder_do_not_meet(tmp_path):
+    with write_folder(tmp_path / "out") as part:
+        (part / "first").touch()
+        with (
+            pytest.raises(ConfigError, match="another process is making it"),
+            write_folder(tmp_path / "out"),
+        ):
+            pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["first", "out"]

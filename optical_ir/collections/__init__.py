@@ -4,7 +4,7 @@ from optical_ir.collections.bitext import read_bitext
 from optical_ir.collections.collection import Collection
 from optical_ir.collections.folder import iter_corpus, open_folder
 from optical_ir.collections.irds import open_irds
-from optical_ir.collections.load import demo_folder, load_collection
+from optical_ir.collections.load import demo_folder, load_collection, load_qrels, load_queries
 from optical_ir.collections.prepare import prepare
 
 __all__ = [
@@ -12,6 +12,8 @@ __all__ = [
     "demo_folder",
     "iter_corpus",
     "load_collection",
+    "load_qrels",
+    "load_queries",
     "open_folder",
     "open_irds",
     "prepare",

@@ -36,12 +36,16 @@ def open_folder(folder: Path | str, *, topics: str | None = None) -> Collection:
     Raises
     ------
     ConfigError
-        If the folder, its corpus or the topics are missing or ambiguous; or, when judgements are
-        read, if there are none for these topics.
+        If the folder, its corpus or the named topics are missing; or, when queries or judgements
+        are read, if there are none or it is not clear which ones.
     """
     folder = Path(folder)
     corpus = _corpus_file(folder)
-    topics = _choose_topics(folder, topics)
+    # Encoding needs the documents only, so which topics is not asked before they are read.
+    chosen = partial(_choose_topics, folder, topics)
+    names = _topics_names(folder)
+    if topics is not None or "" in names or len(names) == 1:
+        topics = chosen()
     origin = _read_origin(folder)
     is_described = topics in (origin.get("topics"), "")
     base = folder.resolve().name
@@ -51,8 +55,8 @@ def open_folder(folder: Path | str, *, topics: str | None = None) -> Collection:
         query_lang=origin.get("query_lang") if is_described else None,
         n_docs=origin.get("n_docs"),
         iter_docs=partial(iter_corpus, corpus),
-        iter_queries=lambda: iter(read_topics(folder / _file_name("topics", topics, "tsv"))),
-        iter_qrels=lambda: _iter_qrels(folder, topics),
+        iter_queries=lambda: iter(read_topics(folder / _file_name("topics", chosen(), "tsv"))),
+        iter_qrels=lambda: _iter_qrels(folder, chosen()),
     )
 
 
@@ -115,12 +119,16 @@ def _corpus_file(folder: Path) -> Path:
     )
 
 
-def _choose_topics(folder: Path, topics: str | None) -> str:
-    """Name of the topics, "" for the plain `topics.tsv`."""
-    names = sorted(
+def _topics_names(folder: Path) -> list[str]:
+    return sorted(
         path.name.removeprefix("topics").removesuffix(".tsv").removeprefix(".")
         for path in (*folder.glob("topics.tsv"), *folder.glob("topics.*.tsv"))
     )
+
+
+def _choose_topics(folder: Path, topics: str | None) -> str:
+    """Name of the topics, "" for the plain `topics.tsv`."""
+    names = _topics_names(folder)
     listed = ", ".join(name or "(topics.tsv)" for name in names) or "none"
     if topics is None:
         if "" in names:

@@ -39,34 +39,36 @@ def open_irds(dataset_id: str, *, query_field: str | None = None) -> Collection:
     Raises
     ------
     ConfigError
-        If the id is unknown, lacks documents, queries or judgements, or has no such query
-        field, or its records have no default text; and, if a file cannot be downloaded.
+        If the id is unknown, lacks documents, or has no such query field, or its records have
+        no default text; while reading, if it lacks what is read or cannot download it.
     DataError
         While reading, if ir_datasets cannot parse a file.
     """
     dataset = _load(dataset_id)
-    missing = [kind for kind in ("docs", "queries", "qrels") if not dataset.has(kind)]
-    if missing:
-        raise ConfigError(
-            f"ir_datasets id {dataset_id!r}: expected docs, queries and qrels, found no "
-            f"{' and no '.join(missing)}. {_complete_ids(dataset_id)}"
-        )
+    if not dataset.has("docs"):
+        raise _lack(dataset_id, "docs")
     if not hasattr(dataset.docs_cls(), "default_text"):
         raise ConfigError(
             f"ir_datasets id {dataset_id!r}: its documents have no default_text(). Register them "
             "under an id of your own, as a class that has this method."
         )
-    _check_query_field(dataset_id, dataset.queries_cls(), query_field)
-    doc_lang, query_lang = dataset.docs_lang(), dataset.queries_lang()
+    if dataset.has("queries"):
+        _check_query_field(dataset_id, dataset.queries_cls(), query_field)
+    doc_lang: str | None = dataset.docs_lang()
+    query_lang: str | None = dataset.queries_lang() if dataset.has("queries") else None
     return Collection(
         name=dataset_id,
-        doc_lang=_OWN_CODES.get(doc_lang, doc_lang),
-        query_lang=_OWN_CODES.get(query_lang, query_lang),
+        doc_lang=_own_code(doc_lang),
+        query_lang=_own_code(query_lang),
         n_docs=dataset.docs_metadata().get("count"),
         iter_docs=partial(_iter_docs, dataset_id, dataset),
         iter_queries=partial(_iter_queries, dataset_id, dataset, query_field),
         iter_qrels=partial(_iter_qrels, dataset_id, dataset),
     )
+
+
+def _own_code(language: str | None) -> str | None:
+    return _OWN_CODES.get(language, language) if language else None
 
 
 def _load(dataset_id: str) -> _Dataset:
@@ -96,6 +98,12 @@ def _check_query_field(dataset_id: str, query_class: type, query_field: str | No
             f"ir_datasets id {dataset_id!r}: its queries have no field {query_field!r}. "
             f"Choose topics, one of their fields: {fields}."
         )
+
+
+def _lack(dataset_id: str, kind: str) -> ConfigError:
+    return ConfigError(
+        f"ir_datasets id {dataset_id!r}: expected {kind}, found none. {_complete_ids(dataset_id)}"
+    )
 
 
 def _complete_ids(dataset_id: str) -> str:
@@ -130,6 +138,8 @@ def _iter_qrels(dataset_id: str, dataset: _Dataset) -> Iterator[Qrel]:
 
 
 def _records(dataset_id: str, dataset: _Dataset, kind: str) -> Iterator[Any]:
+    if not dataset.has(kind):
+        raise _lack(dataset_id, kind)
     with _failures(f"ir_datasets id {dataset_id!r}, {kind}"):
         yield from getattr(dataset, f"{kind}_iter")()
 

@@ -82,9 +82,9 @@ def evaluate(
     ConfigError
         If a measure is unknown.
     DataError
-        If there are no judgements or they contradict each other, if the run shares no query
-        with them, has a document twice or a score that is not finite, or if a measure has no
-        value for a query (ranx's bpref).
+        If there are no judgements or they contradict each other, if the run has rows but shares
+        no query with them, has a document twice or a score that is not finite, or if a measure
+        has no value for a query (ranx's bpref).
     """
     import pandas as pd
 
@@ -152,7 +152,7 @@ def _judgements_by_query(qrels: Iterable[Qrel]) -> dict[str, dict[str, int]]:
 def _answered_queries(judgements: Mapping[str, object], run: Run, name: str) -> list[str]:
     """Judged queries that the run answers; the others are counted in the log."""
     answered = [query_id for query_id in judgements if run.get(query_id)]
-    if not answered:
+    if not answered and any(run.values()):
         raise DataError(
             f"{name}: expected queries of the qrels, such as {_examples(judgements)}, found "
             f"{_examples(run)}. Check that both belong to the same collection and split."
@@ -192,6 +192,8 @@ def _ranx_values(
     Documents go to ranx as numbers in numba lists, which its measures take as they are: its
     `Qrels` and `Run` would compile for another half minute and sort ties their own way.
     """
+    if not rankings:
+        return {name: np.zeros(0) for name in names}
     import ranx
     from numba.core.errors import NumbaTypeSafetyWarning
     from numba.typed import List

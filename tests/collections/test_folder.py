@@ -75,10 +75,12 @@ def test_a_bad_document_is_refused_with_its_line(tmp_path, line, message):
         list(iter_corpus(path))
 
 
-def test_several_topics_need_a_choice(folder):
+def test_several_topics_need_a_choice_only_when_queries_are_read(folder):
     (folder / "topics.so.tsv").write_text("q1\tcaasimad\n")
+    collection = open_folder(folder)
+    assert len(list(collection.iter_docs())) == 2
     with pytest.raises(ConfigError, match=r"found 2. Choose the topics by name: so, sw.test"):
-        open_folder(folder)
+        collection.iter_queries()
     assert list(open_folder(folder, topics="so").iter_queries()) == [Query("q1", "caasimad")]
 
 
@@ -132,7 +134,7 @@ def test_a_folder_without_its_parts_is_refused(tmp_path):
         open_folder(tmp_path)
     (tmp_path / "corpus.jsonl").write_text(CORPUS)
     with pytest.raises(ConfigError, match=r"expected one topics.<name>.tsv, found 0"):
-        open_folder(tmp_path)
+        open_folder(tmp_path).iter_queries()
 
 
 def test_languages_come_from_the_origin_and_only_for_its_topics(folder):
