@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 _MAX_EXPONENT = 60.0
-"""Above this range of cost / epsilon, exp(-cost / epsilon) nears the smallest float32."""
+"""Above this size of cost / epsilon, exp(-cost / epsilon) nears the smallest float32."""
 
 
 @torch.no_grad()
@@ -62,17 +62,18 @@ def solve_plan(
     cost = cost.detach().float().masked_fill(pairs == 0, 0.0)
     if epsilon == 0:
         return _solve_exact(cost, source_weights, target_weights)
-    fits = float(cost.max() - cost.min()) <= _MAX_EXPONENT * epsilon
-    plan: Tensor = ot.batch.solve_batch(
-        cost,
-        epsilon,
-        source_weights,
-        target_weights,
-        max_iter=max_iter,
-        tol=tol,
-        method="sinkhorn" if fits else "log_sinkhorn",
-        grad="detach",
-    ).plan
+    fits = float(cost.abs().max()) <= _MAX_EXPONENT * epsilon
+    with cost.device:  # POT makes its starting vectors on the default device.
+        plan: Tensor = ot.batch.solve_batch(
+            cost,
+            epsilon,
+            source_weights,
+            target_weights,
+            max_iter=max_iter,
+            tol=tol,
+            method="sinkhorn" if fits else "log_sinkhorn",
+            grad="detach",
+        ).plan
     return plan.masked_fill(pairs == 0, 0.0)
 
 

@@ -1,0 +1,61 @@
+"""The program `optical-ir`: its verbs in the order of the work, and how it ends."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from optical_ir import __version__
+from optical_ir.cli.experiments import demo, reproduce
+from optical_ir.cli.judging import compare, evaluate
+from optical_ir.cli.models import build_teacher, distil
+from optical_ir.cli.retrieval import encode, index, prepare, search
+from optical_ir.console import STDERR, set_up_logging
+from optical_ir.errors import OpticalError
+
+app = typer.Typer(
+    help="Cross-lingual late interaction for low-resource languages.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _verb in (
+    *(demo, reproduce),
+    *(prepare, build_teacher, distil, encode, index, search),
+    *(evaluate, compare),
+):
+    app.command(_verb.__name__.replace("_", "-"))(_verb)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the whole log, and where errors arise.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print it."),
+    ] = False,
+) -> None:
+    set_up_logging(debug=debug)
+
+
+def main() -> None:
+    """Run the command line; turn expected errors into one line and an exit code."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except KeyboardInterrupt:
+        STDERR.print("Interrupted. Nothing finished is lost; the same command goes on from there.")
+        sys.exit(130)
+    except (OpticalError, OSError) as err:
+        if debug:
+            STDERR.print_exception()
+        STDERR.print(f"Error: {err}", markup=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,57 @@
+"""The verbs that run everything: demo, reproduce."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optical_ir.console import make_progress
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Distil a Swahili student and search English passages in seven languages.
+
+    Runs the packaged demo collection from sentence pairs to the report in minutes. Run it again
+    to see the report at once; remove the folder to start anew.
+    """
+    from optical_ir.collections import demo_folder
+
+    _reproduce(demo_folder() / "demo.toml", demo_folder(), output)
+
+
+def reproduce(
+    experiment: Annotated[Path, typer.Argument(help="TOML file; see experiments/ for examples.")],
+    data: Annotated[Path, typer.Option(help="Folder the file's paths are relative to.")] = Path(
+        "."
+    ),
+    output: Annotated[Path, typer.Option(help="Folder for all stages; may be shared.")] = Path(
+        "results"
+    ),
+) -> None:
+    """Run a whole experiment from a TOML file: teacher, students, runs, report.
+
+    Stages whose output is there are not run again, so after an interruption the same command
+    goes on where it stopped.
+    """
+    _reproduce(experiment, data, output)
+
+
+def _reproduce(experiment: Path, data: Path, output: Path) -> None:
+    from optical_ir.experiment import read_experiment
+    from optical_ir.files import write_file
+    from optical_ir.pipeline import Pipeline
+    from optical_ir.summary import report_experiment
+
+    plan = read_experiment(experiment)
+    with make_progress() as progress:
+        pipeline = Pipeline(plan, data, output, progress)
+        report = report_experiment(pipeline, pipeline.run())
+    for suffix, text in (("md", report.as_markdown()), ("json", report.as_json())):
+        with write_file(output / f"report.{plan.name}.{suffix}", overwrite=True) as stream:
+            stream.write(text)
+    typer.echo(report.as_text())
+    typer.echo(f"Report: {output / f'report.{plan.name}.md'}")

@@ -1,0 +1,66 @@
+"""The verbs on runs: evaluate, compare."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from optical_ir.cli.options import Format, Measures
+
+
+def evaluate(
+    qrels: Annotated[str, typer.Argument(help="TREC qrels file, or an ir_datasets id.")],
+    runs: Annotated[list[Path], typer.Argument(help="TREC runs.")],
+    measure: Measures = None,
+    format: Format = "text",
+    per_query: Annotated[bool, typer.Option(help="Values of each query too; format json.")] = False,
+) -> None:
+    """Print the means of ranx measures for one or more runs, as `trec_eval -c` counts them."""
+    from optical_ir.collections import load_qrels
+    from optical_ir.evaluation import DEFAULT_MEASURES, render
+    from optical_ir.evaluation import evaluate as evaluate_run
+
+    judgements = load_qrels(qrels)
+    values = {
+        name: evaluate_run(judgements, run, measures=measure or DEFAULT_MEASURES, name=name)
+        for name, run in _named_runs(runs).items()
+    }
+    typer.echo(render(values, format=format, per_query=per_query), nl=False)
+
+
+def compare(
+    qrels: Annotated[str, typer.Argument(help="TREC qrels file, or an ir_datasets id.")],
+    runs: Annotated[list[Path], typer.Argument(help="TREC runs; the first is the baseline.")],
+    measure: Measures = None,
+    format: Format = "text",
+    permutations: Annotated[int, typer.Option(min=1, help="Of the randomisation test.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the randomisation test.")] = 42,
+    per_query: Annotated[bool, typer.Option(help="Values of each query too; format json.")] = False,
+) -> None:
+    """Compare runs with the first one: means, differences, p of two tests, Holm-corrected."""
+    from optical_ir.collections import load_qrels
+    from optical_ir.evaluation import DEFAULT_MEASURES, render
+    from optical_ir.evaluation import compare as compare_runs
+
+    comparison = compare_runs(
+        load_qrels(qrels),
+        _named_runs(runs),
+        measures=measure or DEFAULT_MEASURES,
+        n_permutations=permutations,
+        seed=seed,
+    )
+    typer.echo(render(comparison, format=format, per_query=per_query), nl=False)
+
+
+def _named_runs(paths: list[Path]) -> dict[str, Any]:
+    """Read runs, named by their files without `run.` and suffix, or by path if that is double."""
+    from optical_ir.trec import read_run
+
+    names = [
+        path.name.removesuffix(".gz").removesuffix(".trec").removeprefix("run.") for path in paths
+    ]
+    unique = [
+        name if names.count(name) == 1 else str(path)
+        for name, path in zip(names, paths, strict=True)
+    ]
+    return {name: read_run(path) for name, path in zip(unique, paths, strict=True)}

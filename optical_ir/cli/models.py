@@ -1,0 +1,110 @@
+"""The verbs that make encoders: build-teacher, distil."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optical_ir.cli.options import BatchSize, CollectionName, Device, Encoder, Output, Overwrite
+from optical_ir.console import make_progress, track
+
+
+def build_teacher(
+    output: Output,
+    encoder: Encoder = "embedded",
+    collection: CollectionName = "demo",
+    n_docs: Annotated[int, typer.Option(min=1, help="Documents to centre on.")] = 1000,
+    dim: Annotated[
+        int | None, typer.Option(min=1, help="Principal components kept; all by default.")
+    ] = None,
+    batch_size: BatchSize = 32,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a teacher without training: centre an encoder's token vectors on English documents."""
+    from itertools import islice
+
+    from optical_ir.collections import load_collection
+    from optical_ir.files import check_output
+    from optical_ir.models import center_encoder, load_encoder, save_teacher
+    from optical_ir.provenance import describe_origin
+
+    check_output(output, overwrite=overwrite)
+    settings = {"encoder": encoder, "collection": collection, "n_docs": n_docs, "dim": dim}
+    texts = (doc.text for doc in islice(load_collection(collection).iter_docs(), n_docs))
+    with make_progress() as progress:
+        teacher = center_encoder(
+            load_encoder(encoder, device=device),
+            track(texts, "Centring", n_docs, progress=progress),
+            dim=dim,
+            batch_size=batch_size,
+        )
+    save_teacher(teacher, output, origin=describe_origin(settings=settings), overwrite=overwrite)
+
+
+def distil(
+    teacher: Annotated[str, typer.Option(help="The English encoder; named as any encoder.")],
+    bitext: Annotated[
+        Path, typer.Option(help="TSV (foreign TAB English), TMX, or one of two Moses files.")
+    ],
+    query_lang: Annotated[str, typer.Option(help="Language of the queries: sw, swa, ...")],
+    output: Output,
+    student: Annotated[
+        str | None, typer.Option(help="Start from this encoder instead of the teacher.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of distillation settings; flags win.")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the bitext.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pairs a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="Entropic regularisation.")] = None,
+    score_weight: Annotated[
+        float | None, typer.Option(help="Weight of score distillation.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of data order and dropout.")] = None,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Distil a query encoder for a language from sentence pairs, by optimal transport.
+
+    After a kill the same command goes on from the last checkpoint.
+    """
+    from optical_ir.collections import read_bitext
+    from optical_ir.files import check_output, read_toml
+    from optical_ir.languages import normalize_language
+    from optical_ir.models import embedding_space, load_encoder
+    from optical_ir.provenance import describe_origin
+    from optical_ir.training import DistillationSettings
+    from optical_ir.training import distil as run_distillation
+
+    flags = {
+        "max_steps": max_steps,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "epsilon": epsilon,
+        "score_weight": score_weight,
+        "seed": seed,
+    }
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = DistillationSettings.from_mapping({**(read_toml(config) if config else {}), **given})
+    check_output(output, overwrite=overwrite)
+    language = normalize_language(query_lang)
+    pairs = read_bitext(bitext, query_lang=language)
+    encoder = load_encoder(teacher, device=device)
+    origin = {"teacher": teacher, "query_lang": language, "student": student, **asdict(settings)}
+    with make_progress() as progress:
+        run_distillation(
+            encoder,
+            pairs,
+            output,
+            settings=settings,
+            student=load_encoder(student, device=device) if student else None,
+            space=embedding_space(teacher, encoder),
+            origin=describe_origin(settings=origin, inputs={"bitext": bitext}),
+            overwrite=overwrite,
+            progress=progress,
+        )

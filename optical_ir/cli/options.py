@@ -1,0 +1,32 @@
+"""Options that several verbs share, in Pyserini's words where it has them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Encoder = Annotated[
+    str,
+    typer.Option(
+        help="'embedded', or a Hugging Face, sentence-transformers, PyLate or Stanford ColBERT "
+        "checkpoint: name or folder."
+    ),
+]
+CollectionName = Annotated[
+    str,
+    typer.Option(
+        help="'demo', a folder with corpus.jsonl, or an ir_datasets id such as wikiclir/sw."
+    ),
+]
+Output = Annotated[Path, typer.Option(help="Where to write; must not exist.")]
+Overwrite = Annotated[bool, typer.Option(help="Replace the output if it exists.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Texts a forward pass.")]
+Device = Annotated[str | None, typer.Option(help="Torch device; the best one by default.")]
+MaxLength = Annotated[
+    int | None, typer.Option(min=4, help="Tokens kept of a text; the checkpoint's own by default.")
+]
+Measures = Annotated[
+    list[str] | None,
+    typer.Option("--measure", "-m", help="nDCG@10, AP, RR@10, R@100, ...; may be repeated."),
+]
+Format = Annotated[str, typer.Option(help="text, markdown, latex, json or tsv.")]

@@ -1,0 +1,150 @@
+"""The verbs on collections and indexes: prepare, encode, index, search."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optical_ir.cli.options import (
+    BatchSize,
+    CollectionName,
+    Device,
+    Encoder,
+    MaxLength,
+    Output,
+    Overwrite,
+)
+from optical_ir.console import make_progress, track
+
+
+def prepare(
+    collection: Annotated[str, typer.Argument(help="An ir_datasets id, a folder, or 'demo'.")],
+    output: Output,
+    topics: Annotated[
+        str | None, typer.Option(help="Topics of a folder, language of the demo, or query field.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="NAME in topics.NAME.tsv; --topics by default.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a collection as a folder: corpus.jsonl, topics.NAME.tsv, qrels.NAME.txt."""
+    from optical_ir.collections import load_collection
+    from optical_ir.collections import prepare as prepare_folder
+
+    source = load_collection(collection, topics=topics)
+    with make_progress() as progress:
+        prepare_folder(
+            source,
+            output,
+            topics_name=name or topics or source.query_lang or "all",
+            overwrite=overwrite,
+            progress=lambda docs, total: track(docs, "Documents", total, progress=progress),
+        )
+
+
+def encode(
+    collection: CollectionName,
+    output: Output,
+    encoder: Encoder = "embedded",
+    dtype: Annotated[str, typer.Option(help="Of the index: bfloat16 or float32.")] = "bfloat16",
+    batch_size: BatchSize = 32,
+    max_length: MaxLength = None,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Encode a collection's documents into a multi-vector index, with the teacher.
+
+    After a kill the same command goes on where it stopped.
+    """
+    from optical_ir.collections import load_collection
+    from optical_ir.files import check_output
+    from optical_ir.models import embedding_space, fast_inference, load_encoder
+    from optical_ir.provenance import describe_origin
+    from optical_ir.retrieval.index import build_index
+
+    check_output(output, overwrite=overwrite)
+    source = load_collection(collection)
+    model = load_encoder(encoder, device=device, document_length=max_length)
+    space = embedding_space(encoder, model)
+    settings = {"collection": collection, "encoder": encoder, "max_length": max_length}
+    with make_progress() as progress:
+        build_index(
+            track(source.iter_docs(), "Encoding", source.n_docs, progress=progress),
+            fast_inference(model),
+            output,
+            space=space,
+            dtype=dtype,
+            batch_size=batch_size,
+            origin=describe_origin(settings=settings),
+            overwrite=overwrite,
+        )
+
+
+def index(
+    collection: CollectionName,
+    output: Output,
+    language: Annotated[str, typer.Option(help="Of the documents; chooses the analyzer.")] = "en",
+    overwrite: Overwrite = False,
+) -> None:
+    """Index a collection's documents for BM25, with Anserini."""
+    from optical_ir.collections import load_collection
+    from optical_ir.languages import normalize_language
+    from optical_ir.retrieval.bm25 import Bm25Index
+
+    source = load_collection(collection)
+    with make_progress() as progress:
+        docs = track(source.iter_docs(), "Reading", source.n_docs, progress=progress)
+        Bm25Index.build(
+            docs, output, language=normalize_language(language), overwrite=overwrite
+        ).close()
+
+
+def search(
+    index: Annotated[Path, typer.Option(help="What `encode` or `index` wrote.")],
+    topics: Annotated[
+        str, typer.Option(help="TSV file (query_id TAB query), or an ir_datasets id.")
+    ],
+    output: Output,
+    encoder: Annotated[
+        str | None, typer.Option(help="Query encoder: a student or the teacher; not for BM25.")
+    ] = None,
+    hits: Annotated[int, typer.Option(min=1, help="Documents a query.")] = 1000,
+    tag: Annotated[
+        str | None, typer.Option(help="Last column; the encoder's name if not given.")
+    ] = None,
+    batch_size: BatchSize = 32,
+    max_length: MaxLength = None,
+    device: Device = None,
+    k1: Annotated[float, typer.Option(help="BM25.")] = 0.9,
+    b: Annotated[float, typer.Option(help="BM25.")] = 0.4,
+    overwrite: Overwrite = False,
+) -> None:
+    """Search an index and write a TREC run: exact MaxSim, or BM25 on a BM25 index."""
+    from optical_ir.collections import load_queries
+    from optical_ir.files import check_output
+    from optical_ir.provenance import write_origin
+    from optical_ir.retrieval.bm25 import Bm25Index
+    from optical_ir.retrieval.search import search_with
+    from optical_ir.trec import write_run
+
+    check_output(output, overwrite=overwrite)
+    queries = load_queries(topics)
+    settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits}
+    if encoder is None:
+        with Bm25Index(index) as lucene:
+            run = lucene.search(queries, k=hits, k1=k1, b=b)
+        settings |= {"k1": k1, "b": b}
+    else:
+        run = search_with(
+            encoder,
+            index,
+            queries,
+            k=hits,
+            batch_size=batch_size,
+            max_length=max_length,
+            device=device,
+        )
+    name = tag or (Path(encoder).name if encoder else "bm25")
+    write_run(output, run, tag=name, overwrite=overwrite)
+    write_origin(output, settings=settings, inputs={"topics": topics})

@@ -1,0 +1,238 @@
+"""Running an experiment: each stage reads files, writes files, and is skipped once it is done.
+
+<output>/teacher                     the teacher
+<output>/index/<collection>          its multi-vector index
+<output>/bm25/<collection>           the Lucene index
+<output>/students/<name>             students
+<output>/runs/run.<collection>-<topics>.<system>.trec
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.progress import Progress
+
+from optical_ir.collections import Collection, load_collection, read_bitext
+from optical_ir.console import track
+from optical_ir.errors import ConfigError
+from optical_ir.experiment import Experiment, Task
+from optical_ir.files import sha256_file
+from optical_ir.models import (
+    center_encoder,
+    fast_inference,
+    load_encoder,
+    read_description,
+    save_teacher,
+)
+from optical_ir.provenance import describe_origin, write_origin
+from optical_ir.records import Query, ScoredDoc
+from optical_ir.retrieval.bm25 import Bm25Index
+from optical_ir.retrieval.index import build_index
+from optical_ir.retrieval.search import search_with
+from optical_ir.training import distil
+from optical_ir.trec import Run, read_run, read_topics, write_run
+
+ZERO_SHOT = "zero-shot"
+BM25 = "bm25"
+
+
+class SystemRun(NamedTuple):
+    """A run, and the queries that its system was given: a translation may lack some."""
+
+    run: Run
+    query_ids: frozenset[str]
+
+
+def student_system(student: str) -> str:
+    """Name of the system in which a student answers the queries."""
+    return f"optical-{student}"
+
+
+class Pipeline:
+    """The stages of one experiment over one output folder.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    data : Path
+        Folder that the collections and files of the experiment are relative to.
+    output : Path
+        Experiments with the same teacher may share it.
+    progress : Progress, optional
+        Shows every stage that takes long.
+    """
+
+    def __init__(
+        self, experiment: Experiment, data: Path, output: Path, progress: Progress | None = None
+    ) -> None:
+        self.experiment, self.data, self.output = experiment, data, output
+        self.progress = progress
+
+    def run(self) -> dict[str, dict[str, SystemRun]]:
+        """Run what is missing; give the runs by topics and system, in table order."""
+        tasks = self.experiment.tasks
+        shown = track(tasks, "Searching", len(tasks), progress=self.progress)
+        return {task.topics: self._run_task(task) for task in shown}
+
+    def collection(self, topics: str) -> Collection:
+        """Open the experiment's collection with the queries named `topics`."""
+        return self._open(self.experiment.collection, topics)
+
+    def _open(self, name: str, topics: str | None = None) -> Collection:
+        folder = self.data / name
+        return load_collection(folder if folder.is_dir() else name, topics=topics)
+
+    def _run_task(self, task: Task) -> dict[str, SystemRun]:
+        own = list(self.collection(task.topics).iter_queries())
+        translated = {
+            name: read_topics(self.data / file) for name, file in task.translations.items()
+        }
+        teacher, student = self.teacher, self.student(task.student)
+        system = student_system(task.student)
+        runs = {
+            system: self._dense(task, system, student, own),
+            ZERO_SHOT: self._dense(task, ZERO_SHOT, teacher, own),
+        }
+        for name, queries in translated.items():
+            runs[f"teacher-{name}"] = self._dense(task, f"teacher-{name}", teacher, queries)
+        runs[BM25] = self._sparse(task, BM25, own)
+        for name, queries in translated.items():
+            runs[f"{BM25}-{name}"] = self._sparse(task, f"{BM25}-{name}", queries)
+        return runs
+
+    @cached_property
+    def teacher(self) -> Path:
+        """Folder of the teacher, made if it is not there."""
+        plan, folder = self.experiment.teacher, self.output / "teacher"
+        settings = asdict(plan)
+        if _is_done(folder, _origin(read_description(folder)), settings):
+            return folder
+        encoder = load_encoder(plan.encoder)
+        if plan.center_on is not None:
+            docs = islice(self._open(plan.center_on).iter_docs(), plan.n_docs)
+            texts = (doc.text for doc in docs)
+            shown = track(texts, "Centring the teacher", plan.n_docs, progress=self.progress)
+            encoder = center_encoder(encoder, shown, dim=plan.dim)
+        save_teacher(encoder, folder, origin=describe_origin(settings=settings))
+        return folder
+
+    def student(self, name: str) -> Path:
+        """Folder of a student, distilled if it is not there."""
+        plan, folder = self.experiment.students[name], self.output / "students" / name
+        bitext = self.data / plan.bitext
+        settings = {
+            **asdict(plan),
+            "bitext_sha256": sha256_file(bitext),
+            "space": read_description(self.teacher)["space"],
+        }
+        if not _is_done(folder, _origin(read_description(folder)), settings):
+            distil(
+                load_encoder(self.teacher),
+                read_bitext(bitext, query_lang=plan.query_lang),
+                folder,
+                settings=plan.settings,
+                space=settings["space"],
+                origin=describe_origin(settings=settings, inputs={"bitext": bitext}),
+                progress=self.progress,
+            )
+        return folder
+
+    @cached_property
+    def index_folder(self) -> Path:
+        """Folder of the teacher's index of the collection, built if it is not there."""
+        folder = self.output / "index" / self.experiment.collection_key
+        settings = {"collection": self.experiment.collection, "teacher": self._space}
+        if not _is_done(folder, _origin(_read_json(folder / "index.json")), settings):
+            collection = self._open(self.experiment.collection)
+            docs = collection.iter_docs()
+            shown = track(docs, "Encoding documents", collection.n_docs, progress=self.progress)
+            build_index(
+                shown,
+                fast_inference(load_encoder(self.teacher)),
+                folder,
+                space=self._space,
+                origin=describe_origin(settings=settings),
+            )
+        return folder
+
+    @cached_property
+    def _space(self) -> str:
+        return str(read_description(self.teacher)["space"])
+
+    @cached_property
+    def bm25(self) -> Bm25Index:
+        """The Lucene index of the collection, built if it is not there."""
+        folder = self.output / BM25 / self.experiment.collection_key
+        if not folder.exists():
+            Bm25Index.build(self._open(self.experiment.collection).iter_docs(), folder).close()
+        return Bm25Index(folder)
+
+    def _dense(self, task: Task, system: str, encoder: Path, queries: Sequence[Query]) -> SystemRun:
+        def search() -> dict[str, list[ScoredDoc]]:
+            folder = self.index_folder
+            return search_with(str(encoder), folder, queries, k=self.experiment.hits)
+
+        own_weights = sha256_file(encoder / "model.safetensors")
+        return self._make_run(task, system, queries, {"encoder": own_weights}, search)
+
+    def _sparse(self, task: Task, system: str, queries: Sequence[Query]) -> SystemRun:
+        return self._make_run(
+            task, system, queries, {}, lambda: self.bm25.search(queries, k=self.experiment.hits)
+        )
+
+    def _make_run(
+        self,
+        task: Task,
+        system: str,
+        queries: Sequence[Query],
+        settings: dict[str, Any],
+        search: Callable[[], Run],
+    ) -> SystemRun:
+        key = f"{self.experiment.collection_key}-{task.topics}"
+        path = self.output / "runs" / f"run.{key}.{system}.trec"
+        settings = {
+            "collection": self.experiment.collection,
+            "topics": task.topics,
+            "queries": len(queries),
+            "hits": self.experiment.hits,
+            "system": system,
+            **settings,
+        }
+        if not _is_done(path, _read_json(Path(f"{path}.json")).get("settings"), settings):
+            write_run(path, search(), tag=system)
+            write_origin(path, settings=settings)
+        # BM25 on another script may find nothing at all, which is a result and no broken file.
+        run = read_run(path) if path.stat().st_size else {}
+        return SystemRun(run, frozenset(query.query_id for query in queries))
+
+
+def _is_done(path: Path, found: Any, expected: dict[str, Any]) -> bool:
+    """Whether `path` holds what is asked for; an error if it holds something else."""
+    if not path.exists():
+        return False
+    expected = json.loads(json.dumps(expected, default=str))
+    if found == expected:
+        return True
+    found = found if isinstance(found, dict) else {}
+    differing = sorted(key for key in expected if found.get(key) != expected[key])
+    raise ConfigError(
+        f"{path} was made with other settings ({', '.join(differing) or 'unknown'}). "
+        "Remove it, or choose another --output."
+    )
+
+
+def _origin(description: dict[str, Any]) -> Any:
+    return description.get("origin", {}).get("settings")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content

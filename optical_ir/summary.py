@@ -1,0 +1,176 @@
+"""The report of an experiment: what got better and what did not, then every table behind it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from optical_ir.evaluation import (
+    Comparison,
+    compare,
+    holm_correction,
+    randomisation_test,
+    render,
+    student_t_test,
+)
+from optical_ir.evaluation.tables import Cell, Table, layout_markdown, layout_text
+from optical_ir.experiment import Experiment, Task
+from optical_ir.pipeline import BM25, ZERO_SHOT, Pipeline, SystemRun, student_system
+from optical_ir.records import Qrel
+
+_ALPHA = 0.05
+
+
+class Gain(NamedTuple):
+    """OPTICAL against a rival on the first measure of one task; p-values are Holm-adjusted."""
+
+    topics: str
+    rival: str
+    n_queries: int
+    optical: float
+    other: float
+    p_student: float
+    p_randomisation: float
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether both tests reject that nothing changed."""
+        return max(self.p_student, self.p_randomisation) < _ALPHA
+
+
+@dataclass(frozen=True)
+class Report:
+    """Gains over all tasks, and a comparison per task and set of queries.
+
+    `comparisons` maps topics to comparisons: the first over all queries, then one for each
+    translation that covers a part of them.
+    """
+
+    title: str
+    measure: str
+    gains: tuple[Gain, ...]
+    comparisons: Mapping[str, Sequence[Comparison]]
+
+    def as_text(self) -> str:
+        """Render the summary for a terminal."""
+        return f"{layout_text(self._table())}\n\n{self.verdict()}\n"
+
+    def as_markdown(self) -> str:
+        """Render the summary and all tables."""
+        parts = [f"# {self.title}", layout_markdown(self._table()), self.verdict()]
+        for topics, comparisons in self.comparisons.items():
+            parts.append(f"## {topics}")
+            parts += [render(comparison, format="markdown").strip() for comparison in comparisons]
+        return "\n\n".join(parts) + "\n"
+
+    def as_json(self) -> str:
+        """Render everything, per-query values included."""
+        content = {
+            "title": self.title,
+            "measure": self.measure,
+            "gains": [gain._asdict() for gain in self.gains],
+            "comparisons": {
+                topics: [
+                    json.loads(render(comparison, format="json", per_query=True))
+                    for comparison in comparisons
+                ]
+                for topics, comparisons in self.comparisons.items()
+            },
+        }
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+    def verdict(self) -> str:
+        """Say in words where OPTICAL is better, worse or neither."""
+        lines = []
+        for rival in dict.fromkeys(gain.rival for gain in self.gains):
+            own = [gain for gain in self.gains if gain.rival == rival]
+            parts = [
+                ("better for", [g for g in own if g.is_significant and g.optical > g.other]),
+                ("worse for", [g for g in own if g.is_significant and g.optical < g.other]),
+                ("no significant difference for", [g for g in own if not g.is_significant]),
+            ]
+            said = "; ".join(f"{word} {', '.join(map(_change, gs))}" for word, gs in parts if gs)
+            lines.append(f"OPTICAL against {rival}: {said}.")
+        return "\n".join(lines)
+
+    def _table(self) -> Table:
+        rivals = list(dict.fromkeys(gain.rival for gain in self.gains))
+        header = ["Queries", "n", "OPTICAL"]
+        for rival in rivals:
+            header += [rival, "gain", "p (t)", "p (r)"]
+        rows = []
+        for topics in self.comparisons:
+            own = [gain for gain in self.gains if gain.topics == topics]
+            cells = [topics, str(own[0].n_queries), f"{own[0].optical:.4f}"]
+            for gain in own:
+                cells += [f"{gain.other:.4f}", f"{gain.optical - gain.other:+.4f}"]
+                cells += [f"{gain.p_student:.4f}", f"{gain.p_randomisation:.4f}"]
+            rows.append(tuple(map(Cell, cells)))
+        caption = (
+            f"{self.measure} on own-language queries. p of the paired t test (t) and of the "
+            f"paired randomisation test (r), Holm-adjusted over the {len(self.gains)} "
+            "comparisons of this table."
+        )
+        return Table(caption, tuple(header), tuple(rows))
+
+
+def _change(gain: Gain) -> str:
+    return f"{gain.topics} ({gain.optical - gain.other:+.3f})"
+
+
+def report_experiment(pipeline: Pipeline, runs: Mapping[str, Mapping[str, SystemRun]]) -> Report:
+    """Compare all runs of an experiment with its students."""
+    experiment = pipeline.experiment
+    comparisons = {
+        task.topics: _compare_task(
+            task, list(pipeline.collection(task.topics).iter_qrels()), runs[task.topics], experiment
+        )
+        for task in experiment.tasks
+    }
+    title = f"{experiment.name}: {experiment.collection_key}"
+    measure = experiment.measures[0]
+    return Report(title, measure, _gains(experiment, comparisons), comparisons)
+
+
+def _compare_task(
+    task: Task, qrels: Sequence[Qrel], systems: Mapping[str, SystemRun], experiment: Experiment
+) -> list[Comparison]:
+    """Compare over all queries, then over those of each translation that lacks some."""
+    everything = systems[student_system(task.student)].query_ids
+    coverages = sorted({system.query_ids for system in systems.values()}, key=len, reverse=True)
+    return [
+        compare(
+            [qrel for qrel in qrels if qrel.query_id in coverage],
+            {
+                name: {qid: rows for qid, rows in system.run.items() if qid in coverage}
+                for name, system in systems.items()
+                if system.query_ids in (coverage, everything)
+            },
+            baseline=student_system(task.student),
+            measures=experiment.measures,
+        )
+        for coverage in coverages
+    ]
+
+
+def _gains(
+    experiment: Experiment, comparisons: Mapping[str, Sequence[Comparison]]
+) -> tuple[Gain, ...]:
+    measure = experiment.measures[0]
+    found = []
+    for task in experiment.tasks:
+        values = comparisons[task.topics][0].values
+        own = values[student_system(task.student)][measure]
+        for rival in (ZERO_SHOT, BM25):
+            other = values[rival][measure]
+            p_values = student_t_test(own, other), randomisation_test(own, other)
+            means = float(own.mean()), float(other.mean())
+            found.append(Gain(task.topics, rival, len(own), *means, *p_values))
+    adjusted = (
+        holm_correction([gain.p_student for gain in found]),
+        holm_correction([gain.p_randomisation for gain in found]),
+    )
+    return tuple(
+        gain._replace(p_student=float(t), p_randomisation=float(r))
+        for gain, t, r in zip(found, *adjusted, strict=True)
+    )
