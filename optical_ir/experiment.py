@@ -76,13 +76,14 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A collection, a teacher, students and tasks; see the module's header."""
+    """A collection, a teacher, students and tasks; `note` is printed below the summary."""
 
     name: str
     collection: str
     teacher: TeacherPlan
     students: dict[str, StudentPlan]
     tasks: tuple[Task, ...]
+    note: str = ""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     hits: int = 1000
 

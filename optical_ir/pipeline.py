@@ -76,7 +76,7 @@ class Pipeline:
     def run(self) -> dict[str, dict[str, SystemRun]]:
         """Run what is missing; give the runs by topics and system, in table order."""
         tasks = self.experiment.tasks
-        shown = track(tasks, "Searching", len(tasks), progress=self.progress)
+        shown = track(tasks, "Tasks", len(tasks), progress=self.progress)
         return {task.topics: self._run_task(task) for task in shown}
 
     def collection(self, topics: str) -> Collection:
@@ -207,8 +207,10 @@ class Pipeline:
             write_run(path, search(), tag=system)
             write_origin(path, settings=settings)
         # BM25 on another script may find nothing at all, which is a result and no broken file.
-        run = read_run(path) if path.stat().st_size else {}
-        return SystemRun(run, frozenset(query.query_id for query in queries))
+        found = read_run(path) if path.stat().st_size else {}
+        query_ids = [query.query_id for query in queries]
+        run = {query_id: found.get(query_id, []) for query_id in query_ids}
+        return SystemRun(run, frozenset(query_ids))
 
 
 def _is_done(path: Path, found: Any, expected: dict[str, Any]) -> bool:

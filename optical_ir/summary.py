@@ -47,17 +47,21 @@ class Report:
     """
 
     title: str
+    note: str
     measure: str
     gains: tuple[Gain, ...]
     comparisons: Mapping[str, Sequence[Comparison]]
 
     def as_text(self) -> str:
         """Render the summary for a terminal."""
-        return f"{layout_text(self._table())}\n\n{self.verdict()}\n"
+        parts = [layout_text(self._table()), self.verdict(), self.note]
+        return "\n\n".join(filter(None, parts)) + "\n"
 
     def as_markdown(self) -> str:
         """Render the summary and all tables."""
-        parts = [f"# {self.title}", layout_markdown(self._table()), self.verdict()]
+        verdict = self.verdict().replace("\n", "\n\n")
+        parts = [f"# {self.title}", layout_markdown(self._table()), verdict]
+        parts += [self.note] if self.note else []
         for topics, comparisons in self.comparisons.items():
             parts.append(f"## {topics}")
             parts += [render(comparison, format="markdown").strip() for comparison in comparisons]
@@ -127,9 +131,13 @@ def report_experiment(pipeline: Pipeline, runs: Mapping[str, Mapping[str, System
         )
         for task in experiment.tasks
     }
-    title = f"{experiment.name}: {experiment.collection_key}"
-    measure = experiment.measures[0]
-    return Report(title, measure, _gains(experiment, comparisons), comparisons)
+    return Report(
+        title=f"Experiment {experiment.name}",
+        note=experiment.note,
+        measure=experiment.measures[0],
+        gains=_gains(experiment, comparisons),
+        comparisons=comparisons,
+    )
 
 
 def _compare_task(

@@ -157,7 +157,7 @@ def _answered_queries(judgements: Mapping[str, object], run: Run, name: str) -> 
             f"{name}: expected queries of the qrels, such as {_examples(judgements)}, found "
             f"{_examples(run)}. Check that both belong to the same collection and split."
         )
-    missing = len(judgements) - len(answered)
+    missing = sum(query_id not in run for query_id in judgements)
     if missing:
         logger.warning(
             "%s: %d of %d judged queries are missing and score 0.", name, missing, len(judgements)

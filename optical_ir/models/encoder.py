@@ -91,7 +91,9 @@ def _load(name: str | Path, given: dict[str, str], device: str | None) -> MultiV
         return build_encoder(embedded_checkpoint(), prompts=defaults | given, device=device)
     try:
         if _is_multi_vector(str(name)):
-            encoder = MultiVectorEncoder(str(name), device=device, prompts=given or None)
+            encoder = MultiVectorEncoder(
+                str(name), device=device, prompts=given or None, model_kwargs=_model_kwargs(name)
+            )
             _remember_missing_pooler(encoder[0])
             return encoder.eval()
         stored = _read_json(str(name), "config_sentence_transformers.json").get("prompts") or {}
@@ -120,7 +122,7 @@ def build_encoder(
     """
     transformer = Transformer(
         str(checkpoint),
-        model_kwargs={"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else None,
+        model_kwargs=_model_kwargs(checkpoint),
     )
     if transformer.tokenizer is None:
         raise ConfigError(f"Encoder {str(checkpoint)!r}: expected a text model with a tokenizer.")
@@ -171,13 +173,11 @@ def _is_multi_vector(name: str) -> bool:
     return any(kind == "HF_ColBERT" or kind.endswith("ForRetrieval") for kind in architectures)
 
 
-def _has_optional_pooler(checkpoint: str | Path) -> bool:
-    # BERT-like models make a random pooler for checkpoints that have none, and warn about it.
-    return _read_json(str(checkpoint), "config.json").get("model_type") in (
-        "bert",
-        "roberta",
-        "xlm-roberta",
-    )
+def _model_kwargs(checkpoint: str | Path) -> dict[str, Any] | None:
+    # BERT-like models make a random pooler for checkpoints that have none, and warn about it;
+    # an encoder with random weights would have another fingerprint each time.
+    kind = _read_json(str(checkpoint), "config.json").get("model_type")
+    return {"add_pooling_layer": False} if kind in ("bert", "roberta", "xlm-roberta") else None
 
 
 def _remember_missing_pooler(transformer: Any) -> None:

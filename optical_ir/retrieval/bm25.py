@@ -181,7 +181,7 @@ class Bm25Index:
                 )
         n_empty = sum(not rows for rows in run.values())
         if n_empty:
-            logger.info("%d of %d queries have no term of the index", n_empty, len(run))
+            logger.debug("%d of %d queries have no term of the index", n_empty, len(run))
         return run
 
     def _search_batch(self, queries: Sequence[Query], k: int) -> list[Any]:

@@ -104,7 +104,7 @@ class MultiVectorIndex:
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / "index.json"
     try:
-        description: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content: Any = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as err:
         hint = "An unfinished one ends in .tmp; run encode again. " if folder.exists() else ""
         raise DataError(
@@ -113,7 +113,8 @@ def _read_description(folder: Path) -> dict[str, Any]:
         ) from err
     except ValueError as err:
         raise DataError(f"{path}: is not JSON ({err}). Encode the collection again.") from err
-    found = [description.get(key) for key in ("format", "dtype")] if description else []
+    description: dict[str, Any] = content if isinstance(content, dict) else {}
+    found = [description.get(key) for key in ("format", "dtype")]
     if found not in [[_FORMAT, dtype] for dtype in _DTYPES]:
         raise DataError(
             f"{path}: expected format {_FORMAT} and dtype {' or '.join(_DTYPES)}, found {found}."

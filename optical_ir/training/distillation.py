@@ -131,6 +131,8 @@ def distil(
         for callback in (monitor, *callbacks):
             trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
+        # The trainer left its autocast in the student's forward.
+        trainer.accelerator.unwrap_model(student, keep_fp32_wrapper=False)
         student.eval().save_pretrained(str(part), create_model_card=False)
         plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
         write_description(part, description)

@@ -10,6 +10,7 @@ Huang, Yu and Allan (2023), OPTICAL, WSDM: knowledge distillation by optimal tra
 Reimers and Gurevych (2020), Making monolingual sentence embeddings multilingual, eq. (1).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ class TokenBatch(NamedTuple):
     mask: Tensor
 
 
-class BitextLoss(nn.Module):
+class BitextLoss(nn.Module, ABC):
     """Base of the losses: runs student and teacher over a batch and hands both to `score`."""
 
     def __init__(self, model: MultiVectorEncoder, teacher: MultiVectorEncoder) -> None:
@@ -56,16 +57,19 @@ class BitextLoss(nn.Module):
         foreign, english = (dict(column) for column in features)
         student = _embed(self.model, foreign)
         with torch.no_grad():
-            teacher = _embed(self.teacher, english)
+            # Each process of a multi-GPU run has its student on a device of its own.
+            teacher = _embed(self.teacher.to(student.embeddings.device), english)
         kept = student.mask.any(-1) & teacher.mask.any(-1)
         if not kept.any():
             return student.embeddings.sum() * 0.0
         with torch.autocast(student.embeddings.device.type, enabled=False):
-            return self.score(_select(student, kept), _select(teacher, kept))
+            loss = self.score(_select(student, kept), _select(teacher, kept))
+        self.statistics["loss"] = float(loss.detach())
+        return loss
 
+    @abstractmethod
     def score(self, student: TokenBatch, teacher: TokenBatch) -> Tensor:
-        """Loss of the embedded batch, a scalar; differentiable in the student's embeddings."""
-        raise TypeError(f"{type(self).__name__} must define score().")
+        """Compute the loss of the embedded batch, differentiable in the student's embeddings."""
 
 
 def _embed(encoder: nn.Module, features: dict[str, Any]) -> TokenBatch:
@@ -155,9 +159,7 @@ class PooledLoss(BitextLoss):
     def score(self, student: TokenBatch, teacher: TokenBatch) -> Tensor:
         """Squared distance of the pooled vectors, summed over dimensions, mean over pairs."""
         difference = _mean_pool(student) - _mean_pool(teacher)
-        loss = difference.square().sum(-1).mean()
-        self.statistics = {"pooled": float(loss.detach())}
-        return loss
+        return difference.square().sum(-1).mean()
 
 
 def _mean_pool(batch: TokenBatch) -> Tensor:

@@ -119,7 +119,7 @@ def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     panels = [
-        ("Distillation losses", ("transport", "score_divergence", "pooled")),
+        ("Distillation losses", ("loss", "transport", "score_divergence")),
         ("Plan entropy (nats)", ("plan_entropy",)),
         ("Dev translation retrieval, RR@10", ("dev_rr@10",)),
     ]

@@ -125,7 +125,7 @@ def test_ids_keep_their_leading_zeros_and_queries_their_order(index):
 
 @pytest.mark.parametrize("text", ["", "  ", "...?!", "the", "xylophone", "\U0001f600", "\x00"])
 def test_query_without_a_known_term_gets_an_empty_list(index, caplog, text):
-    with caplog.at_level(logging.INFO, "optical_ir"):
+    with caplog.at_level(logging.DEBUG, "optical_ir"):
         assert index.search([Query("a", text)]) == {"a": []}
     assert "1 of 1 queries have no term of the index" in caplog.text
 
