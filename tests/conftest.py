@@ -1,6 +1,8 @@
-"""What all tests share: a private home for ir_datasets, and the folder of real data."""
+"""What all tests share: private homes and no network, real data, tiny random encoders."""
 
+import json
 import os
+import string
 import tempfile
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give ir_datasets an empty home, before anything imports it and it fixes its paths."""
+    """Give ir_datasets an empty home and close the hub, before anything that asks is imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
     home = tempfile.TemporaryDirectory(prefix="ir-datasets-")
     config.add_cleanup(home.cleanup)
     os.environ["IR_DATASETS_HOME"] = home.name
@@ -21,4 +24,156 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("OPTICAL_IR_DATA", default))
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; set OPTICAL_IR_DATA to where it is")
+    return folder
+
+
+_WORDS = (
+    "the a cat dog bird house water tree red big small old sees eats near under and "
+    "paka mbwa ndege nyumba maji mti nyekundu kubwa ndogo zee ona kula karibu chini na "
+    "query passage q d"
+).split()
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    """WordPiece of 30 words, all letters, punctuation, and Stanford's two markers."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*special, "[unused0]", "[unused1]", *string.punctuation, *_WORDS]
+    pieces += [letter for letter in string.ascii_lowercase if letter not in pieces]
+    pieces += [f"##{letter}" for letter in string.ascii_lowercase]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=64, **dict(zip(names, special, strict=True))
+    )
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tiny_tokenizer):
+    """Write a plain Hugging Face folder with a random 2-layer BERT of a given width and seed."""
+
+    def make(folder: Path, *, hidden: int = 32, seed: int = 0) -> Path:
+        import torch
+        from transformers import BertConfig, BertModel
+
+        torch.manual_seed(seed)
+        config = BertConfig(
+            vocab_size=len(tiny_tokenizer),
+            hidden_size=hidden,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=2 * hidden,
+            max_position_embeddings=64,
+            pad_token_id=0,
+            # Wide enough that contextual vectors of different words are far apart.
+            initializer_range=0.2,
+        )
+        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+        tiny_tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plain_folder(make_checkpoint, tmp_path_factory) -> Path:
+    """Give a plain Hugging Face folder."""
+    return make_checkpoint(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(plain_folder):
+    """Give the tiny BERT with e5's prompts, in evaluation mode; copy it before changing it."""
+    from optical_ir.models import load_encoder
+
+    return load_encoder(plain_folder, query_prompt="query: ", document_prompt="passage: ")
+
+
+@pytest.fixture(scope="session")
+def sentence_folder(plain_folder, tmp_path_factory) -> Path:
+    """Give a single-vector sentence-transformers folder with prompts of its own."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    folder = tmp_path_factory.mktemp("sentence")
+    transformer = Transformer(str(plain_folder), model_kwargs={"add_pooling_layer": False})
+    model = SentenceTransformer(
+        modules=[transformer, Pooling(transformer.get_embedding_dimension())],
+        prompts={"query": "query: ", "document": "", "Clustering": "cat dog: "},
+        device="cpu",
+    )
+    model.save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
+def _projection(hidden: int):
+    import torch
+
+    return torch.randn(16, hidden, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def stanford_folder(plain_folder, tiny_tokenizer, tmp_path_factory) -> Path:
+    """Use Stanford's ColBERT layout: head beside the backbone, settings in its metadata."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path_factory.mktemp("stanford")
+    config = json.loads((plain_folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": ["HF_ColBERT"]}))
+    weights = load_file(plain_folder / "model.safetensors")
+    weights = {f"bert.{name}": weight for name, weight in weights.items()}
+    weights["linear.weight"] = _projection(32)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    tiny_tokenizer.save_pretrained(folder)
+    metadata = {
+        "query_token_id": "[unused0]",
+        "doc_token_id": "[unused1]",
+        "query_maxlen": 16,
+        "doc_maxlen": 48,
+        "mask_punctuation": True,
+        "attend_to_mask_tokens": False,
+    }
+    (folder / "artifact.metadata").write_text(json.dumps(metadata))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pylate_folder(make_checkpoint, tmp_path_factory) -> Path:
+    """Use the layout of PyLate 1-3: its own Dense, prefixes and lengths in the config."""
+    from safetensors.torch import save_file
+
+    folder = make_checkpoint(tmp_path_factory.mktemp("pylate"))
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Dense", "type": "pylate.models.Dense.Dense"},
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    settings = {
+        "model_type": "ColBERT",
+        "query_prefix": "[unused0] ",
+        "document_prefix": "[unused1] ",
+        "query_length": 16,
+        "document_length": 48,
+        "attend_to_expansion_tokens": False,
+        "skiplist_words": list(string.punctuation),
+        "similarity_fn_name": "MaxSim",
+    }
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 63}')
+    dense = folder / "1_Dense"
+    dense.mkdir()
+    identity = "torch.nn.modules.linear.Identity"
+    shape = {"in_features": 32, "out_features": 16, "bias": False, "activation_function": identity}
+    (dense / "config.json").write_text(json.dumps(shape))
+    save_file({"linear.weight": _projection(32)}, dense / "model.safetensors")
     return folder

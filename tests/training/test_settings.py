@@ -1,0 +1,31 @@
+"""Settings refuse what no distillation could use."""
+
+import dataclasses
+
+import pytest
+
+from optical_ir.errors import ConfigError
+from optical_ir.training import DistillationSettings
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": 0}, r"epochs: expected more than 0, found 0"),
+        ({"batch_size": -1}, r"batch_size: expected more than 0, found -1"),
+        ({"learning_rate": float("nan")}, "learning_rate: expected more than 0, found nan"),
+        ({"epsilon": -0.1}, r"epsilon: expected 0 or more, found -0\.1"),
+        ({"dev_pairs": -1}, "dev_pairs: expected 0 or more"),
+        ({"max_steps": 0}, "max_steps: expected 1 or more, found 0"),
+        ({"batch_size": 1}, "Score distillation needs batches of 2 pairs or more, found 1"),
+        ({"epsilonn": 1}, r"Unknown setting 'epsilonn'; expected one of batch_size, .*, warmup"),
+    ],
+)
+def test_impossible_settings_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        DistillationSettings.from_mapping(values)
+
+
+def test_settings_survive_a_mapping():
+    settings = DistillationSettings(epsilon=0, score_weight=0, batch_size=1, max_steps=3)
+    assert DistillationSettings.from_mapping(dataclasses.asdict(settings)) == settings
