@@ -72,7 +72,7 @@ def load_encoder(
     Raises
     ------
     ConfigError
-        If there is no such checkpoint, or it cannot be loaded.
+        If there is no such checkpoint, it cannot be loaded, or it cannot read such long texts.
     DependencyError
         If the embedded model is asked for and its package is missing.
     """
@@ -80,6 +80,9 @@ def load_encoder(
     given = {task: prompt for task, prompt in prompts.items() if prompt is not None}
     encoder = _load(name, given, device)
     transformer: Any = encoder[0]
+    longest = transformer.tokenizer.model_max_length
+    if max(query_length or 0, document_length or 0) > longest:
+        raise ConfigError(f"Encoder {str(name)!r} reads at most {longest} tokens; ask for fewer.")
     transformer.query_length = query_length or transformer.query_length
     transformer.document_length = document_length or transformer.document_length
     return encoder

@@ -209,3 +209,9 @@ def test_checkpoint_without_weights_is_refused(plain_folder, tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(ConfigError, match="it does not load"):
         load_encoder(folder, device="cpu")
+
+
+def test_more_tokens_than_the_model_can_read_are_refused(plain_folder):
+    with pytest.raises(ConfigError, match=r"reads at most \d+ tokens; ask for fewer"):
+        load_encoder(plain_folder, document_length=100_000)
+    assert load_encoder(plain_folder, document_length=7)[0].document_length == 7
