@@ -1,4 +1,4 @@
-"""Progress on stderr and quiet libraries; used by the CLI alone, the library prints nothing."""
+"""Progress on stderr and quiet libraries; only what the CLI starts shows anything."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ from rich.progress import (
 
 _T = TypeVar("_T")
 
-STDERR = Console(stderr=True, highlight=False)
+STDERR = Console(stderr=True, highlight=False, emoji=False)
 
 
 def make_progress() -> Progress:
@@ -67,6 +67,7 @@ def set_up_logging(*, debug: bool) -> None:
 
 
 def _silence_libraries() -> None:
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -7,9 +7,10 @@ teachers, indexes and students.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from optical_ir.errors import ConfigError
 from optical_ir.evaluation import DEFAULT_MEASURES
@@ -101,12 +102,13 @@ def read_experiment(path: Path | str) -> Experiment:
     DataError
         If the file is missing or not UTF-8.
     ConfigError
-        If it is not TOML, lacks a key, has an unknown one, or a task names an unknown student.
+        If it is not TOML, lacks a key, has an unknown one or a value of the wrong type, a name
+        cannot be part of a file name, or a task names an unknown student.
     """
     content = read_toml(path)
     try:
         return _parse(content)
-    except (TypeError, ConfigError) as err:
+    except ConfigError as err:
         raise ConfigError(f"{path}: {err}") from err
 
 
@@ -115,50 +117,113 @@ def _parse(content: dict[str, Any]) -> Experiment:
         name: _parse_student(f"students.{name}", values)
         for name, values in _table(content, "students").items()
     }
-    tasks = tuple(_make(Task, "tasks", values) for values in content.pop("tasks", []))
-    teacher = _make(TeacherPlan, "teacher", _table(content, "teacher"))
-    if "measures" in content:
+    tables = content.pop("tasks", [])
+    if not isinstance(tables, list):
+        raise ConfigError(f"tasks: expected tables [[tasks]], found {tables!r}.")
+    tasks = tuple(from_table(Task, "tasks", values) for values in tables)
+    teacher = from_table(TeacherPlan, "teacher", _table(content, "teacher"))
+    if isinstance(content.get("measures"), list):
         content["measures"] = tuple(content["measures"])
-    experiment = _make(
+    experiment = from_table(
         Experiment,
         "the file",
         {**content, "teacher": teacher, "students": students, "tasks": tasks},
     )
+    _check(experiment)
+    return experiment
+
+
+def _check(experiment: Experiment) -> None:
+    students, tasks = experiment.students, experiment.tasks
+    if not tasks:
+        raise ConfigError("expected at least one [[tasks]], found none.")
+    languages = [plan.query_lang for plan in students.values()]
+    for language in (*languages, *(task.query_lang for task in tasks)):
+        normalize_language(language)
+    topics = [task.topics for task in tasks]
     for task in tasks:
-        normalize_language(task.query_lang)
         if task.student not in students:
             raise ConfigError(
                 f"task {task.topics!r}: expected a student out of "
                 f"{', '.join(students) or 'none'}, found {task.student!r}."
             )
-    if not tasks:
-        raise ConfigError("expected at least one [[tasks]], found none.")
-    return experiment
+        if topics.count(task.topics) > 1:
+            raise ConfigError(f"expected one task for topics {task.topics!r}, found more.")
+    systems = [name for task in tasks for name in task.translations]
+    for name in (experiment.name, *students, *topics, *systems):
+        if not name or set(name) & set("/\\ \t\n"):
+            raise ConfigError(
+                f"expected names without blanks and slashes, which file names and runs can hold, "
+                f"found {name!r}."
+            )
+    for key, number in (("hits", experiment.hits), ("n_docs", experiment.teacher.n_docs)):
+        if number < 1:
+            raise ConfigError(f"{key}: expected 1 or more, found {number}.")
 
 
-def _parse_student(where: str, values: Mapping[str, Any]) -> StudentPlan:
-    values = dict(values)
+def _parse_student(where: str, values: Any) -> StudentPlan:
+    values = dict(_checked_table(where, values))
     plan: dict[str, Any] = {
         key: values.pop(key) for key in ("query_lang", "bitext") if key in values
     }
-    settings = DistillationSettings.from_mapping(values)
-    return _make(StudentPlan, where, {**plan, "settings": settings})
+    settings = from_table(DistillationSettings, where, values)
+    return from_table(StudentPlan, where, {**plan, "settings": settings})
 
 
-def _table(content: dict[str, Any], key: str) -> dict[str, Any]:
-    table = content.pop(key, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{key}: expected a table [{key}], found {table!r}.")
-    return table
+def _table(content: dict[str, Any], key: str) -> Mapping[str, Any]:
+    return _checked_table(key, content.pop(key, {}))
 
 
-def _make(kind: type[_T], where: str, values: Mapping[str, Any]) -> _T:
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - known):
-        raise ConfigError(
-            f"{where}: unknown key {unknown[0]!r}; expected {', '.join(sorted(known))}."
-        )
+def _checked_table(where: str, values: Any) -> Mapping[str, Any]:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected a table, found {values!r}.")
+    return values
+
+
+def from_table(kind: type[_T], where: str, values: Any) -> _T:
+    """Fill a dataclass from a TOML table.
+
+    Parameters
+    ----------
+    kind : type
+        The dataclass.
+    where : str
+        What messages call the table.
+    values : dict
+        The table.
+
+    Raises
+    ------
+    ConfigError
+        If it is no table, lacks a key, has an unknown one or a value of the wrong type, or the
+        dataclass refuses a value.
+    """
+    hints = get_type_hints(kind)
+    for key, value in _checked_table(where, values).items():
+        if key not in hints:
+            raise ConfigError(f"{where}: unknown key {key!r}; expected {', '.join(sorted(hints))}.")
+        if not _fits(value, hints[key]):
+            expected = getattr(hints[key], "__name__", hints[key])
+            raise ConfigError(f"{where}: {key}: expected {expected}, found {value!r}.")
+    for item in fields(kind):  # type: ignore[arg-type]
+        is_needed = item.default is MISSING and item.default_factory is MISSING
+        if is_needed and item.name not in values:
+            raise ConfigError(f"{where}: expected a key {item.name!r}, found none.")
     try:
         return kind(**values)
-    except TypeError as err:
-        raise ConfigError(f"{where}: {str(err).partition('() ')[2]}.") from err
+    except ConfigError as err:
+        raise ConfigError(f"{where}: {err}") from err
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type; integers are fine as floats."""
+    inner = get_args(hint)
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, kind) for kind in inner)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_fits(item, inner[1]) for item in value.values())
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, inner[0]) for item in value)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)

@@ -2,7 +2,7 @@
 
 <output>/teacher                     the teacher
 <output>/index/<collection>          its multi-vector index
-<output>/bm25/<collection>           the Lucene index
+<output>/bm25/<collection>           the Lucene index, and its origin in <collection>.json
 <output>/students/<name>             students
 <output>/runs/run.<collection>-<topics>.<system>.trec
 """
@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from optical_ir.collections import Collection, load_collection, read_bitext
 from optical_ir.console import track
-from optical_ir.errors import ConfigError
+from optical_ir.errors import ConfigError, DataError
 from optical_ir.experiment import Experiment, Task
 from optical_ir.files import sha256_file
 from optical_ir.models import (
@@ -33,6 +33,7 @@ from optical_ir.provenance import describe_origin, write_origin
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.index import build_index
+from optical_ir.retrieval.java import find_anserini_jar, find_java
 from optical_ir.retrieval.search import search_with
 from optical_ir.training import distil
 from optical_ir.trec import Run, read_run, read_topics, write_run
@@ -75,6 +76,7 @@ class Pipeline:
 
     def run(self) -> dict[str, dict[str, SystemRun]]:
         """Run what is missing; give the runs by topics and system, in table order."""
+        self._check_inputs()
         tasks = self.experiment.tasks
         shown = track(tasks, "Tasks", len(tasks), progress=self.progress)
         return {task.topics: self._run_task(task) for task in shown}
@@ -85,7 +87,33 @@ class Pipeline:
 
     def _open(self, name: str, topics: str | None = None) -> Collection:
         folder = self.data / name
-        return load_collection(folder if folder.is_dir() else name, topics=topics)
+        if name != "demo" and folder.is_dir():
+            return load_collection(folder, topics=topics)
+        try:
+            return load_collection(name, topics=topics)
+        except ConfigError as err:
+            raise ConfigError(f"{folder}: there is no such folder, and {err}") from err
+
+    def _check_inputs(self) -> None:
+        """Meet what is missing or malformed before hours of work, not after."""
+        for plan in self.experiment.students.values():
+            read_bitext(self.data / plan.bitext, query_lang=plan.query_lang)
+            if not (self.data / plan.bitext).is_file():
+                raise ConfigError(
+                    f"{self.data / plan.bitext}: expected a file, found the prefix of two. Name "
+                    "the foreign one."
+                )
+        for task in self.experiment.tasks:
+            own = {query.query_id for query in self.collection(task.topics).iter_queries()}
+            for file in task.translations.values():
+                if own.isdisjoint(query.query_id for query in read_topics(self.data / file)):
+                    raise DataError(
+                        f"{self.data / file}: expected translations of the queries of topics "
+                        f"{task.topics!r}, found other query ids. Check the path."
+                    )
+        if not self._bm25_folder.exists():
+            find_anserini_jar()
+            find_java()
 
     def _run_task(self, task: Task) -> dict[str, SystemRun]:
         own = list(self.collection(task.topics).iter_queries())
@@ -164,11 +192,17 @@ class Pipeline:
     def _space(self) -> str:
         return str(read_description(self.teacher)["space"])
 
+    @property
+    def _bm25_folder(self) -> Path:
+        return self.output / BM25 / self.experiment.collection_key
+
     @cached_property
     def bm25(self) -> Bm25Index:
         """The Lucene index of the collection, built if it is not there."""
-        folder = self.output / BM25 / self.experiment.collection_key
-        if not folder.exists():
+        folder = self._bm25_folder
+        settings = {"collection": self.experiment.collection}
+        if not _is_done(folder, _read_settings(folder), settings):
+            write_origin(folder, settings=settings)
             Bm25Index.build(self._open(self.experiment.collection).iter_docs(), folder).close()
         return Bm25Index(folder)
 
@@ -203,9 +237,11 @@ class Pipeline:
             "system": system,
             **settings,
         }
-        if not _is_done(path, _read_json(Path(f"{path}.json")).get("settings"), settings):
-            write_run(path, search(), tag=system)
+        if not _is_done(path, _read_settings(path), settings):
+            rows = search()
+            # First, since a run without it would count as one of other settings.
             write_origin(path, settings=settings)
+            write_run(path, rows, tag=system)
         # BM25 on another script may find nothing at all, which is a result and no broken file.
         found = read_run(path) if path.stat().st_size else {}
         query_ids = [query.query_id for query in queries]
@@ -230,6 +266,10 @@ def _is_done(path: Path, found: Any, expected: dict[str, Any]) -> bool:
 
 def _origin(description: dict[str, Any]) -> Any:
     return description.get("origin", {}).get("settings")
+
+
+def _read_settings(path: Path) -> Any:
+    return _read_json(Path(f"{path}.json")).get("settings")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

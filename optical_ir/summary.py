@@ -108,7 +108,7 @@ class Report:
             cells = [topics, str(own[0].n_queries), f"{own[0].optical:.4f}"]
             for gain in own:
                 cells += [f"{gain.other:.4f}", f"{gain.optical - gain.other:+.4f}"]
-                cells += [f"{gain.p_student:.4f}", f"{gain.p_randomisation:.4f}"]
+                cells += [_p_value(gain.p_student), _p_value(gain.p_randomisation)]
             rows.append(tuple(map(Cell, cells)))
         caption = (
             f"{self.measure} on own-language queries. p of the paired t test (t) and of the "
@@ -116,6 +116,10 @@ class Report:
             "comparisons of this table."
         )
         return Table(caption, tuple(header), tuple(rows))
+
+
+def _p_value(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _change(gain: Gain) -> str:
@@ -145,14 +149,15 @@ def _compare_task(
 ) -> list[Comparison]:
     """Compare over all queries, then over those of each translation that lacks some."""
     everything = systems[student_system(task.student)].query_ids
-    coverages = sorted({system.query_ids for system in systems.values()}, key=len, reverse=True)
+    # A file of translations may also hold other queries than the task's.
+    coverages = dict.fromkeys(everything & system.query_ids for system in systems.values())
     return [
         compare(
             [qrel for qrel in qrels if qrel.query_id in coverage],
             {
                 name: {qid: rows for qid, rows in system.run.items() if qid in coverage}
                 for name, system in systems.items()
-                if system.query_ids in (coverage, everything)
+                if system.query_ids >= coverage
             },
             baseline=student_system(task.student),
             measures=experiment.measures,

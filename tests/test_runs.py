@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from optical_ir.evaluation import evaluate
 from optical_ir.files import iter_lines
 from optical_ir.trec import read_qrels, read_run
 
@@ -52,3 +53,45 @@ def test_every_judged_task_has_runs():
     }
     assert {parts(run)[0] for run in RUNS} <= keys
     assert RUNS, "runs/ holds the reported runs"
+
+
+def readme_tables():
+    """Yield (key, system, n_queries, nDCG@10, R@100) of each filled cell of the results tables."""
+    section = (ROOT / "README.md").read_text("utf-8").partition("## Results")[2]
+    keys, counts = [], []
+    for line in section.partition("\n## ")[0].splitlines():
+        cells = [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        if cells[0] == "system":
+            keys = cells[1:]
+        elif cells[0] == "queries":
+            counts = list(map(int, cells[1:]))
+        elif keys and re.match(r"[a-z0-9-]+$", cells[0]) and "/" in line:
+            for key, count, cell in zip(keys, counts, cells[1:], strict=True):
+                if cell:
+                    yield (key, cells[0], count, *re.findall(r"\d\.\d{4}", cell))
+
+
+def run_of(key, system):
+    name = "optical-*" if system == "optical" else system
+    (found,) = (ROOT / "runs").glob(f"run.{key}.{name}.trec.gz")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "system", "n_queries", "ndcg", "recall"), readme_tables(), ids=lambda value: str(value)
+)
+def test_figures_of_the_readme_come_from_the_runs(key, system, n_queries, ndcg, recall):
+    qrels = read_qrels(ROOT / "qrels" / f"qrels.{key}.txt")
+    query_ids = {qrel.query_id for qrel in qrels}
+    if n_queries < len(query_ids):  # those that the machine translation covers
+        query_ids = set(read_run(run_of(key, "teacher-nllb600m")))
+    assert len(query_ids) == n_queries
+    run = {qid: rows for qid, rows in read_run(run_of(key, system)).items() if qid in query_ids}
+    kept = [qrel for qrel in qrels if qrel.query_id in query_ids]
+    means = evaluate(kept, run, measures=("nDCG@10", "R@100")).mean()
+    assert f"{means['nDCG@10']:.4f}" == ndcg
+    assert f"{means['R@100']:.4f}" == recall
+
+
+def test_the_readme_has_results():
+    assert len(list(readme_tables())) > 30

@@ -13,6 +13,8 @@ from optical_ir.cli.retrieval import encode, index, prepare, search
 from optical_ir.console import STDERR, set_up_logging
 from optical_ir.errors import OpticalError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     help="Cross-lingual late interaction for low-resource languages.",
     no_args_is_help=True,
@@ -51,9 +53,13 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         app()
-    except KeyboardInterrupt:
-        STDERR.print("Interrupted. Nothing finished is lost; the same command goes on from there.")
-        sys.exit(130)
+    except SystemExit as end:
+        # Typer turns Ctrl-C into this exit code and says nothing.
+        if end.code == _INTERRUPTED:
+            STDERR.print(
+                "Interrupted. Nothing finished is lost; the same command goes on from there."
+            )
+        raise
     except (OpticalError, OSError) as err:
         if debug:
             STDERR.print_exception()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from optical_ir.cli.options import Format, Measures
+from optical_ir.errors import ConfigError
 
 
 def evaluate(
@@ -13,7 +14,9 @@ def evaluate(
     runs: Annotated[list[Path], typer.Argument(help="TREC runs.")],
     measure: Measures = None,
     format: Format = "text",
-    per_query: Annotated[bool, typer.Option(help="Values of each query too; format json.")] = False,
+    per_query: Annotated[
+        bool, typer.Option("--per-query", help="Values of each query too; format json.")
+    ] = False,
 ) -> None:
     """Print the means of ranx measures for one or more runs, as `trec_eval -c` counts them."""
     from optical_ir.collections import load_qrels
@@ -35,7 +38,9 @@ def compare(
     format: Format = "text",
     permutations: Annotated[int, typer.Option(min=1, help="Of the randomisation test.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Of the randomisation test.")] = 42,
-    per_query: Annotated[bool, typer.Option(help="Values of each query too; format json.")] = False,
+    per_query: Annotated[
+        bool, typer.Option("--per-query", help="Values of each query too; format json.")
+    ] = False,
 ) -> None:
     """Compare runs with the first one: means, differences, p of two tests, Holm-corrected."""
     from optical_ir.collections import load_qrels
@@ -63,4 +68,7 @@ def _named_runs(paths: list[Path]) -> dict[str, Any]:
         name if names.count(name) == 1 else str(path)
         for name, path in zip(names, paths, strict=True)
     ]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ConfigError(f"expected each run once, found {path} twice. Leave one out.")
     return {name: read_run(path) for name, path in zip(unique, paths, strict=True)}

@@ -73,6 +73,7 @@ def distil(
     After a kill the same command goes on from the last checkpoint.
     """
     from optical_ir.collections import read_bitext
+    from optical_ir.experiment import from_table
     from optical_ir.files import check_output, read_toml
     from optical_ir.languages import normalize_language
     from optical_ir.models import embedding_space, load_encoder
@@ -90,7 +91,8 @@ def distil(
         "seed": seed,
     }
     given = {name: value for name, value in flags.items() if value is not None}
-    settings = DistillationSettings.from_mapping({**(read_toml(config) if config else {}), **given})
+    table = {**(read_toml(config) if config else {}), **given}
+    settings = from_table(DistillationSettings, str(config or "settings"), table)
     check_output(output, overwrite=overwrite)
     language = normalize_language(query_lang)
     pairs = read_bitext(bitext, query_lang=language)

@@ -5,6 +5,22 @@ from typing import Annotated
 
 import typer
 
+
+def _check_device(name: str | None) -> str | None:
+    if name is None:
+        return None
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as err:
+        reason = str(err).split("\n")[0]
+        raise typer.BadParameter(
+            f"expected a torch device of this machine, as cpu or cuda:0, found {name!r} ({reason})."
+        ) from err
+    return name
+
+
 Encoder = Annotated[
     str,
     typer.Option(
@@ -19,9 +35,12 @@ CollectionName = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option(help="Where to write; must not exist.")]
-Overwrite = Annotated[bool, typer.Option(help="Replace the output if it exists.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Texts a forward pass.")]
-Device = Annotated[str | None, typer.Option(help="Torch device; the best one by default.")]
+Device = Annotated[
+    str | None,
+    typer.Option(callback=_check_device, help="Torch device; the best one by default."),
+]
 MaxLength = Annotated[
     int | None, typer.Option(min=4, help="Tokens kept of a text; the checkpoint's own by default.")
 ]

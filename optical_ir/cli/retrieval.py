@@ -15,6 +15,7 @@ from optical_ir.cli.options import (
     Overwrite,
 )
 from optical_ir.console import make_progress, track
+from optical_ir.errors import ConfigError
 
 
 def prepare(
@@ -67,7 +68,12 @@ def encode(
     source = load_collection(collection)
     model = load_encoder(encoder, device=device, document_length=max_length)
     space = embedding_space(encoder, model)
-    settings = {"collection": collection, "encoder": encoder, "max_length": max_length}
+    settings = {
+        "collection": collection,
+        "encoder": encoder,
+        "max_length": max_length,
+        "dtype": dtype,
+    }
     with make_progress() as progress:
         build_index(
             track(source.iter_docs(), "Encoding", source.n_docs, progress=progress),
@@ -116,8 +122,8 @@ def search(
     batch_size: BatchSize = 32,
     max_length: MaxLength = None,
     device: Device = None,
-    k1: Annotated[float, typer.Option(help="BM25.")] = 0.9,
-    b: Annotated[float, typer.Option(help="BM25.")] = 0.4,
+    k1: Annotated[float, typer.Option(min=0, help="BM25.")] = 0.9,
+    b: Annotated[float, typer.Option(min=0, max=1, help="BM25.")] = 0.4,
     overwrite: Overwrite = False,
 ) -> None:
     """Search an index and write a TREC run: exact MaxSim, or BM25 on a BM25 index."""
@@ -129,8 +135,13 @@ def search(
     from optical_ir.trec import write_run
 
     check_output(output, overwrite=overwrite)
+    name = tag or (Path(encoder).resolve().name if encoder else "bm25")
+    if len(name.split()) != 1:
+        raise ConfigError(f"expected a tag without white space, found {name!r}. Pass a --tag.")
+    if encoder is None and (index / "embeddings.bin").exists():
+        raise ConfigError(f"{index}: is a multi-vector index. Name its query --encoder.")
     queries = load_queries(topics)
-    settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits}
+    settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
     if encoder is None:
         with Bm25Index(index) as lucene:
             run = lucene.search(queries, k=hits, k1=k1, b=b)
@@ -145,6 +156,6 @@ def search(
             max_length=max_length,
             device=device,
         )
-    name = tag or (Path(encoder).name if encoder else "bm25")
+        settings |= {"max_length": max_length}
     write_run(output, run, tag=name, overwrite=overwrite)
     write_origin(output, settings=settings, inputs={"topics": topics})

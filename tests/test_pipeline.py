@@ -1,0 +1,379 @@
+"""Experiments end to end on a tiny encoder: results, resumption, refusals."""
+
+import json
+import logging
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from optical_ir.cli import main
+from optical_ir.collections import load_collection
+from optical_ir.errors import ConfigError, DataError, DependencyError
+from optical_ir.experiment import read_experiment
+from optical_ir.pipeline import Pipeline
+from optical_ir.records import ScoredDoc
+from optical_ir.trec import read_run
+
+DOCS = [
+    "the cat sees the red bird near the house",
+    "a big dog eats under the tree",
+    "the small cat and the big dog",
+    "old house near the water",
+    "a bird sees a red tree",
+    "water under the old house",
+]
+QUERIES = {"q1": "paka ona ndege", "q2": "mbwa kubwa", "q3": "nyumba zee", "q4": "maji chini"}
+ENGLISH = {"q1": "cat sees bird", "q2": "big dog", "q3": "old house", "q4": "water under"}
+WORDS = list(zip("paka mbwa ndege nyumba maji".split(), "cat dog bird house water".split()))  # noqa: B905
+SYSTEMS = ["optical-sw", "zero-shot", "teacher-part", "teacher-human", "bm25", "bm25-part"]
+SYSTEMS += ["bm25-human"]
+
+TOML = """
+name = "small"
+collection = "tiny"
+measures = ["RR@10", "R@3"]
+hits = 4
+
+[teacher]
+encoder = "{encoder}"
+center_on = "tiny"
+
+[students.sw]
+query_lang = "sw"
+bitext = "bitext.tsv"
+max_steps = 3
+batch_size = 4
+dev_pairs = 4
+save_every = 2
+
+[[tasks]]
+topics = "sw"
+query_lang = "sw"
+student = "sw"
+translations = {{ part = "tiny/part.tsv", human = "tiny/topics.en.tsv" }}
+"""
+
+
+class WordIndex:
+    """Stands for BM25 where there is no Java: counts common words."""
+
+    def __init__(self, folder) -> None:
+        self.docs = json.loads((folder / "docs.json").read_text())
+
+    @classmethod
+    def build(cls, docs, folder) -> Self:
+        """Keep the documents as they are."""
+        folder.mkdir(parents=True)
+        (folder / "docs.json").write_text(json.dumps(list(docs)))
+        return cls(folder)
+
+    def search(self, queries, k):
+        """Give the documents with a word of the query."""
+        run = {}
+        for query_id, text in queries:
+            counts = {doc: len(set(text.split()) & set(body.split())) for doc, body in self.docs}
+            run[query_id] = [ScoredDoc(query_id, doc, n) for doc, n in counts.items() if n][:k]
+        return run
+
+    def close(self):
+        """Have nothing to close."""
+
+
+@pytest.fixture(scope="module")
+def data(plain_folder, tmp_path_factory):
+    """Give the input of the experiment, and its file."""
+    folder = tmp_path_factory.mktemp("data")
+    tiny = folder / "tiny"
+    tiny.mkdir()
+    records = (json.dumps({"id": f"d{n}", "contents": text}) for n, text in enumerate(DOCS))
+    (tiny / "corpus.jsonl").write_text("".join(f"{record}\n" for record in records))
+    for name, queries in (("sw", QUERIES), ("en", ENGLISH)):
+        lines = [f"{query_id}\t{text}\n" for query_id, text in queries.items()]
+        (tiny / f"topics.{name}.tsv").write_text("".join(lines))
+    (tiny / "part.tsv").write_text("q2\tlarge dog\nq3\told home\n")
+    (tiny / "qrels.txt").write_text("q1 0 d0 2\nq2 0 d1 2\nq3 0 d3 2\nq3 0 d5 1\nq4 0 d5 2\n")
+    pairs = [f"{a} na {b}\t{c} and {d}\n" for a, c in WORDS for b, d in WORDS]
+    (folder / "bitext.tsv").write_text("".join(pairs))
+    (folder / "small.toml").write_text(TOML.format(encoder=plain_folder))
+    return folder
+
+
+def do_without_java(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("optical_ir.pipeline.Bm25Index", WordIndex)
+    for name in ("find_java", "find_anserini_jar"):
+        patch.setattr(f"optical_ir.pipeline.{name}", lambda: None)
+
+
+@pytest.fixture
+def word_index(monkeypatch):
+    do_without_java(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """Give the output of one whole run, to be copied and not changed."""
+    output = tmp_path_factory.mktemp("finished") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        do_without_java(patch)
+        assert reproduce(data / "small.toml", data, output) == 0
+    return output
+
+
+@pytest.fixture
+def copied(finished, tmp_path, word_index, monkeypatch):
+    """Give a copy of a finished output, which the test may change; curves are not drawn again."""
+    monkeypatch.setattr("optical_ir.training.distillation.plot_curves", lambda log, path: None)
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def reproduce(experiment: Path, data: Path, output: Path) -> int:
+    """Run `optical-ir reproduce` in this process; give its exit code."""
+    logger = logging.getLogger("optical_ir")
+    level = logger.level
+    command = ["optical-ir", "reproduce", experiment, "--data", data, "--output", output]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", list(map(str, command)))
+        with pytest.raises(SystemExit) as ended:
+            main()
+    logger.setLevel(level)
+    return int(ended.value.code or 0)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Bytes of what must come out the same each time."""
+    kept = [*folder.glob("runs/*.trec"), *folder.glob("index/*/*.bin"), *folder.glob("report.*.md")]
+    kept += folder.glob("students/*/model.safetensors")
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in kept
+        if path.parent.suffix != ".tmp"
+    }
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if not path.name.startswith("report.") and path != folder
+    }
+
+
+def test_every_system_leaves_a_run_with_its_tag_and_origin(finished):
+    runs = {path.name.split(".")[2]: path for path in (finished / "runs").glob("*.trec")}
+    assert set(runs) == set(SYSTEMS)
+    for system, path in runs.items():
+        assert path.name == f"run.tiny-sw.{system}.trec"
+        scores: dict[str, float] = {}
+        for line in path.read_text().splitlines():
+            query_id, _, _, _, score, tag = line.split()
+            assert tag == system
+            assert float(score) < scores.get(query_id, float("inf"))
+            scores[query_id] = float(score)
+        origin = json.loads(Path(f"{path}.json").read_text())
+        assert origin["settings"]["system"] == system
+        assert origin["command"].startswith("optical-ir reproduce")
+
+
+def test_bm25_on_another_language_finds_nothing_and_that_is_a_result(finished):
+    assert (finished / "runs" / "run.tiny-sw.bm25.trec").read_text() == ""
+
+
+def test_nothing_unfinished_is_left(finished):
+    names = {path.name for path in finished.rglob("*")}
+    assert not [name for name in names if re.search(r"\.(tmp|old|lock|part)$", name)]
+    assert {path.name for path in finished.iterdir()} == {
+        *("teacher", "students", "index", "bm25", "runs"),
+        *("report.small.md", "report.small.json"),
+    }
+
+
+def test_the_report_has_all_systems_and_a_table_for_the_part(finished):
+    text = (finished / "report.small.md").read_text()
+    report = json.loads((finished / "report.small.json").read_text())
+    whole, part = report["comparisons"]["sw"]
+    assert (whole["n_queries"], part["n_queries"]) == (4, 2)
+    assert list(whole["means"]) == [name for name in SYSTEMS if "part" not in name]
+    assert set(part["means"]) == set(SYSTEMS)
+    assert set(part["per_query"]["bm25-part"]) == {"q2", "q3"}
+    assert "Means over 4 queries" in text
+    assert "Means over 2 queries" in text
+    # By hand: "large dog" finds d1 and d2 by one word each, ties go to the larger id.
+    assert part["per_query"]["bm25-part"]["q2"]["RR@10"] == 0.5
+
+
+def test_a_second_call_computes_nothing_and_reports_the_same(data, copied, monkeypatch, capsys):
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    for name in ("load_encoder", "distil", "build_index", "search_with", "write_run"):
+        monkeypatch.setattr(f"optical_ir.pipeline.{name}", forbidden)
+    before, report = times(copied), (copied / "report.small.md").read_bytes()
+    assert reproduce(data / "small.toml", data, copied) == 0
+    assert times(copied) == before
+    assert (copied / "report.small.md").read_bytes() == report
+    out = capsys.readouterr().out
+    assert "OPTICAL against zero-shot: " in out
+    assert f"Report: {copied}/report.small.md" in out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('center_on = "tiny"', 'center_on = "tiny"\nn_docs = 5', r"teacher was made .*\(n_docs\)"),
+        ("max_steps = 3", "max_steps = 4", r"students/sw was made .*\(settings\)"),
+        ("bitext.tsv", "other.tsv", r"students/sw was made .*\(bitext, bitext_sha256\)"),
+        ("hits = 4", "hits = 5", r"run.tiny-sw.optical-sw.trec was made .*\(hits\)"),
+        ("tiny/part.tsv", "tiny/topics.en.tsv", r"teacher-part.trec was made .*\(queries\)"),
+    ],
+)
+def test_a_changed_setting_is_named_and_nothing_is_touched(
+    data, copied, capsys, tmp_path, old, new, found
+):
+    (data / "other.tsv").write_text((data / "bitext.tsv").read_text() + "zee\told\n")
+    changed = tmp_path / "changed.toml"
+    changed.write_text((data / "small.toml").read_text().replace(old, new, 1))
+    before = times(copied)
+    capsys.readouterr()
+    assert reproduce(changed, data, copied) == 1
+    assert re.search(found + ". Remove it, or choose another --output", capsys.readouterr().err)
+    assert times(copied) == before
+
+
+@pytest.mark.parametrize(
+    ("stage", "removed"),
+    [
+        ("optical_ir.pipeline.center_encoder", ["teacher"]),
+        ("optical_ir.models.folder.write_description", ["teacher"]),
+        ("optical_ir.training.distillation.write_description", ["students"]),
+        ("optical_ir.retrieval.index.encode_documents", ["index", "runs"]),
+        ("optical_ir.pipeline.search_with", ["runs"]),
+        ("optical_ir.pipeline.write_origin", ["runs", "bm25"]),
+        ("optical_ir.pipeline.write_run", ["runs"]),
+        ("optical_ir.trec._check_rows", ["runs"]),
+        ("optical_ir.pipeline.Bm25Index.build", ["runs", "bm25"]),
+    ],
+)
+def test_a_killed_stage_leaves_nothing_half_and_the_next_call_completes(
+    data, finished, copied, monkeypatch, stage, removed
+):
+    for name in removed:
+        shutil.rmtree(copied / name)
+    (copied / "report.small.md").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, interrupt)
+        assert reproduce(data / "small.toml", data, copied) == 130
+    assert not (copied / "report.small.md").exists()
+    whole = contents(finished)
+    for name, content in contents(copied).items():
+        assert content == whole[name]
+    assert not [path for path in copied.rglob("*.tmp") if path.is_file()]
+    assert reproduce(data / "small.toml", data, copied) == 0
+    assert contents(copied) == whole
+
+
+def test_a_student_goes_on_from_its_checkpoint(data, finished, copied, monkeypatch, caplog):
+    shutil.rmtree(copied / "students")
+    with monkeypatch.context() as patch:
+        patch.setattr("optical_ir.training.distillation.plot_curves", interrupt)
+        assert reproduce(data / "small.toml", data, copied) == 130
+    assert (copied / "students" / "sw.tmp" / "checkpoints").exists()
+    with caplog.at_level("INFO", "optical_ir"):
+        assert reproduce(data / "small.toml", data, copied) == 0
+    assert "Resuming from checkpoint-3" in caplog.text
+    assert contents(copied) == contents(finished)
+
+
+@pytest.fixture
+def changed(data, tmp_path, word_index):
+    """Give a pipeline of the experiment with a text in its file replaced."""
+
+    def change(old="", new=""):
+        file = tmp_path / "changed.toml"
+        file.write_text((data / "small.toml").read_text().replace(old, new, 1))
+        return Pipeline(read_experiment(file), data, tmp_path / "out")
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("bitext.tsv", "none.tsv", DataError, "none.tsv: expected"),
+        ("tiny/part.tsv", "none.tsv", DataError, "none.tsv: expected a file, found none"),
+        ('topics = "sw"', 'topics = "so"', ConfigError, "expected topics 'so', found: en, sw"),
+        ('collection = "tiny"', 'collection = "tony"', ConfigError, "/tony: there is no such fold"),
+    ],
+)
+def test_missing_input_is_met_before_any_work(changed, tmp_path, old, new, error, message):
+    with pytest.raises(error, match=message):
+        changed(old, new).run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_translations_of_other_queries_are_refused(data, changed, tmp_path):
+    (data / "alien.tsv").write_text("x1\tcat\n")
+    with pytest.raises(DataError, match=r"alien.tsv: expected translations of the queries of top"):
+        changed("tiny/part.tsv", "alien.tsv").run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_prefix_of_two_files_is_no_bitext_here(data, changed):
+    for language, text in (("sw", "paka\n"), ("en", "cat\n")):
+        (data / f"moses.{language}").write_text(text)
+    with pytest.raises(ConfigError, match="expected a file, found the prefix of two"):
+        changed("bitext.tsv", "moses").run()
+
+
+def test_missing_java_is_met_before_any_work(changed, tmp_path, monkeypatch):
+    def missing() -> None:
+        raise DependencyError("no Java")
+
+    monkeypatch.setattr("optical_ir.pipeline.find_java", missing)
+    with pytest.raises(DependencyError, match="no Java"):
+        changed().run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_demo_is_the_packaged_collection_even_beside_a_folder_of_that_name(changed, data):
+    pipeline = changed('collection = "tiny"', 'collection = "demo"')
+    (data / "demo").mkdir(exist_ok=True)
+    packaged = load_collection("demo", topics="sw")
+    assert list(pipeline.collection("sw").iter_docs()) == list(packaged.iter_docs())
+
+
+def test_a_lucene_index_of_another_collection_is_refused(changed, tmp_path):
+    pipeline = changed()
+    (tmp_path / "out" / "bm25" / "tiny").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"bm25/tiny was made with other settings \(collection\)"):
+        _ = pipeline.bm25
+
+
+@pytest.mark.java
+def test_bm25_of_the_pipeline_is_lucene(data, finished, tmp_path):
+    from optical_ir.retrieval.java import start_jvm
+
+    try:
+        start_jvm()
+    except DependencyError as err:
+        pytest.skip(str(err))
+    output = shutil.copytree(finished, tmp_path / "out")
+    shutil.rmtree(output / "bm25")
+    (output / "bm25").mkdir()
+    for path in (output / "runs").glob("*.bm25*"):
+        path.unlink()
+    assert reproduce(data / "small.toml", data, output) == 0
+    run = read_run(output / "runs" / "run.tiny-sw.bm25-human.trec")
+    assert [rows[0].doc_id for rows in run.values()] == ["d0", "d2", "d3", "d5"]
+    # No query word is in the documents: an empty file, and no error the second time.
+    assert (output / "runs" / "run.tiny-sw.bm25.trec").read_text() == ""
+    before = times(output)
+    assert reproduce(data / "small.toml", data, output) == 0
+    assert times(output) == before
