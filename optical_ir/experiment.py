@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from optical_ir.errors import ConfigError
-from optical_ir.evaluation import DEFAULT_MEASURES
+from optical_ir.evaluation import DEFAULT_MEASURES, check_measures
 from optical_ir.files import read_toml
 from optical_ir.languages import normalize_language
 from optical_ir.models.embedded import EMBEDDED_MODEL
@@ -91,7 +91,7 @@ class Experiment:
     @property
     def collection_key(self) -> str:
         """Name of the collection in file names."""
-        return Path(self.collection).name if self.collection != "demo" else "demo"
+        return self.collection.strip("/").replace("/", "-")
 
 
 def read_experiment(path: Path | str) -> Experiment:
@@ -135,6 +135,7 @@ def _parse(content: dict[str, Any]) -> Experiment:
 
 def _check(experiment: Experiment) -> None:
     students, tasks = experiment.students, experiment.tasks
+    check_measures(experiment.measures)
     if not tasks:
         raise ConfigError("expected at least one [[tasks]], found none.")
     languages = [plan.query_lang for plan in students.values()]

@@ -7,6 +7,7 @@
 <output>/runs/run.<collection>-<topics>.<system>.trec
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -208,16 +209,21 @@ class Pipeline:
 
     def _dense(self, task: Task, system: str, encoder: Path, queries: Sequence[Query]) -> SystemRun:
         def search() -> dict[str, list[ScoredDoc]]:
-            folder = self.index_folder
             return search_with(str(encoder), folder, queries, k=self.experiment.hits)
 
-        own_weights = sha256_file(encoder / "model.safetensors")
-        return self._make_run(task, system, queries, {"encoder": own_weights}, search)
+        folder = self.index_folder
+        settings = {
+            "encoder": sha256_file(encoder / "model.safetensors"),
+            "index": _read_json(folder / "index.json")["sha256"]["embeddings.bin"],
+        }
+        return self._make_run(task, system, queries, settings, search)
 
     def _sparse(self, task: Task, system: str, queries: Sequence[Query]) -> SystemRun:
-        return self._make_run(
-            task, system, queries, {}, lambda: self.bm25.search(queries, k=self.experiment.hits)
-        )
+        def search() -> dict[str, list[ScoredDoc]]:
+            return self.bm25.search(queries, k=self.experiment.hits)
+
+        index = _read_json(self.bm25.folder / "index.json")["corpus_sha256"]
+        return self._make_run(task, system, queries, {"index": index}, search)
 
     def _make_run(
         self,
@@ -233,6 +239,7 @@ class Pipeline:
             "collection": self.experiment.collection,
             "topics": task.topics,
             "queries": len(queries),
+            "queries_sha256": _digest(queries),
             "hits": self.experiment.hits,
             "system": system,
             **settings,
@@ -247,6 +254,11 @@ class Pipeline:
         query_ids = [query.query_id for query in queries]
         run = {query_id: found.get(query_id, []) for query_id in query_ids}
         return SystemRun(run, frozenset(query_ids))
+
+
+def _digest(queries: Sequence[Query]) -> str:
+    lines = "".join(f"{query.query_id}\t{query.text}\n" for query in queries)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _is_done(path: Path, found: Any, expected: dict[str, Any]) -> bool:

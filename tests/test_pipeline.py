@@ -62,6 +62,7 @@ class WordIndex:
     """Stands for BM25 where there is no Java: counts common words."""
 
     def __init__(self, folder) -> None:
+        self.folder = folder
         self.docs = json.loads((folder / "docs.json").read_text())
 
     @classmethod
@@ -69,6 +70,7 @@ class WordIndex:
         """Keep the documents as they are."""
         folder.mkdir(parents=True)
         (folder / "docs.json").write_text(json.dumps(list(docs)))
+        (folder / "index.json").write_text('{"corpus_sha256": "0"}')
         return cls(folder)
 
     def search(self, queries, k):
@@ -231,7 +233,7 @@ def test_a_second_call_computes_nothing_and_reports_the_same(data, copied, monke
         ("max_steps = 3", "max_steps = 4", r"students/sw was made .*\(settings\)"),
         ("bitext.tsv", "other.tsv", r"students/sw was made .*\(bitext, bitext_sha256\)"),
         ("hits = 4", "hits = 5", r"run.tiny-sw.optical-sw.trec was made .*\(hits\)"),
-        ("tiny/part.tsv", "tiny/topics.en.tsv", r"teacher-part.trec was made .*\(queries\)"),
+        ("tiny/part.tsv", "tiny/topics.en.tsv", r"teacher-part.trec was made .*\(queries, queries_sha256\)"),
     ],
 )
 def test_a_changed_setting_is_named_and_nothing_is_touched(

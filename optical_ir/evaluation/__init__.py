@@ -1,7 +1,7 @@
 """Measures, significance tests, comparisons of runs and their reports."""
 
 from optical_ir.evaluation.comparison import Comparison, Contrast, compare
-from optical_ir.evaluation.measures import DEFAULT_MEASURES, evaluate
+from optical_ir.evaluation.measures import DEFAULT_MEASURES, check_measures, evaluate
 from optical_ir.evaluation.report import FORMATS, render
 from optical_ir.evaluation.significance import (
     holm_correction,
@@ -14,6 +14,7 @@ __all__ = [
     "FORMATS",
     "Comparison",
     "Contrast",
+    "check_measures",
     "compare",
     "evaluate",
     "holm_correction",

@@ -18,6 +18,7 @@ import numpy as np
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.records import Qrel, ScoredDoc
+from optical_ir.threads import keep_torch_threads
 from optical_ir.trec import Run, rank_docs
 
 if TYPE_CHECKING:
@@ -88,9 +89,7 @@ def evaluate(
     """
     import pandas as pd
 
-    ranx_names = {measure: _ranx_name(measure) for measure in measures}
-    if not ranx_names:
-        raise ConfigError("Expected at least one measure, found none. Try nDCG@10.")
+    ranx_names = check_measures(measures)
     judgements = _judgements_by_query(qrels)
     answered = _answered_queries(judgements, run, name)
     values = _ranx_values(
@@ -104,6 +103,13 @@ def evaluate(
     )
     _check_finite(frame)
     return frame.reindex(pd.Index(list(judgements), name="query_id"), fill_value=0.0)
+
+
+def check_measures(measures: Sequence[str]) -> dict[str, str]:
+    """Names that ranx gives to measures; a `ConfigError` if one is unknown or there are none."""
+    if not measures:
+        raise ConfigError("Expected at least one measure, found none. Try nDCG@10.")
+    return {measure: _ranx_name(measure) for measure in measures}
 
 
 def _ranx_name(measure: str) -> str:
@@ -125,7 +131,16 @@ def _ranx_name(measure: str) -> str:
     raise ConfigError(_unknown_measure(measure))
 
 
+_TREC_EVAL_NAMES = {"ndcg_cut": "nDCG", "recall": "R", "P": "P", "success": "Success"}
+
+
 def _unknown_measure(measure: str) -> str:
+    trec_eval = re.fullmatch(r"([A-Za-z_]+)[._](\d+)", measure)
+    if trec_eval and trec_eval[1] in _TREC_EVAL_NAMES:
+        name = f"{_TREC_EVAL_NAMES[trec_eval[1]]}@{trec_eval[2]}"
+        return f"Unknown measure {measure!r}. What trec_eval calls so is {name} here."
+    if measure == "recip_rank":
+        return f"Unknown measure {measure!r}. What trec_eval calls so is RR here."
     cutoff = re.search(r"@[1-9]\d*$", measure)
     base = measure[: cutoff.start()] if cutoff else measure
     by_lower = {name.lower(): name for name in [*_RANX, *_IR_MEASURES]}
@@ -204,7 +219,7 @@ def _ranx_values(
         numbers = {doc_id: number for number, (doc_id, _) in enumerate(best_first)}
         qrel_arrays.append(np.array([[numbers[doc], grade] for doc, grade in best_first], float))
         run_arrays.append(np.array([[numbers.get(row[1], -1), row[2]] for row in ranking], float))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), keep_torch_threads():
         warnings.simplefilter("ignore", NumbaTypeSafetyWarning)  # its loop counter, at compilation
         # ranx 0.3.21 has a KeyError for a single measure with a cut-off and no mean: ask twice
         values: dict[str, np.ndarray] = ranx.evaluate(

@@ -92,6 +92,8 @@ def _load(name: str | Path, given: dict[str, str], device: str | None) -> MultiV
     if str(name) == EMBEDDED_MODEL:
         defaults = {"query": QUERY_PROMPT, "document": DOCUMENT_PROMPT}
         return build_encoder(embedded_checkpoint(), prompts=defaults | given, device=device)
+    if _is_path(str(name)) and not Path(name).is_dir():
+        raise ConfigError(f"Encoder {str(name)!r}: expected a folder, found none. Check the path.")
     try:
         if _is_multi_vector(str(name)):
             encoder = MultiVectorEncoder(
@@ -160,6 +162,11 @@ def _is_punctuation(piece: str) -> bool:
     for mark in _WORD_MARKS:
         piece = piece.removeprefix(mark)
     return all(char in _PUNCTUATION or unicodedata.category(char)[0] == "P" for char in piece)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name can only be a folder; names on a hub have one slash at most."""
+    return name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1
 
 
 def _read_json(name: str, file: str) -> dict[str, Any]:

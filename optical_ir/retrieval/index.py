@@ -114,6 +114,8 @@ def _read_description(folder: Path) -> dict[str, Any]:
     except ValueError as err:
         raise DataError(f"{path}: is not JSON ({err}). Encode the collection again.") from err
     description: dict[str, Any] = content if isinstance(content, dict) else {}
+    if description.get("kind") == "bm25":
+        raise DataError(f"{folder} is a BM25 index, which needs no encoder. Leave out --encoder.")
     found = [description.get(key) for key in ("format", "dtype")]
     if found not in [[_FORMAT, dtype] for dtype in _DTYPES]:
         raise DataError(

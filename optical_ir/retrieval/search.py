@@ -28,6 +28,7 @@ from optical_ir.models.encoder import (
 from optical_ir.models.folder import embedding_space
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.index import MultiVectorIndex
+from optical_ir.threads import keep_torch_threads
 from optical_ir.trec import rank_docs
 
 _CHUNK_VALUES = 1 << 21
@@ -107,7 +108,8 @@ def _score_exactly(
     tokens = index.embeddings[torch.from_numpy(positions)].float()
     scores = np.zeros((1, len(rows)), np.float32)
     ends = np.array([0, len(vectors)], np.int64)
-    _segment_max_float32()((tokens @ torch.from_numpy(vectors).T).numpy(), offsets, ends, scores)
+    products = (tokens @ torch.from_numpy(vectors).T).numpy()
+    _run(_segment_max_float32(), products, offsets, ends, scores)
     return rank_docs(
         ScoredDoc(query.query_id, index.doc_ids[row], float(score))
         for row, score in zip(rows, scores[0], strict=True)
@@ -157,7 +159,8 @@ def approximate_scores(
             buffer = torch.empty((end - start) * len(stacked), dtype=dtype)
         products = buffer[: (end - start) * len(stacked)].view(end - start, len(stacked))
         torch.mm(index.embeddings[start:end].to(dtype), stacked.T, out=products)
-        segment_max()(
+        _run(
+            segment_max(),
             _as_numpy(products),
             index.offsets[first : last + 1] - start,
             query_offsets,
@@ -180,6 +183,15 @@ def _as_numpy(products: Tensor) -> npt.NDArray[Any]:
     if products.dtype == torch.bfloat16:
         return products.view(torch.int16).numpy()
     return products.numpy()
+
+
+def _run(segment_max: Any, *arguments: npt.NDArray[Any]) -> None:
+    """Run a compiled loop on as many threads as torch has."""
+    import numba
+
+    with keep_torch_threads():
+        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        segment_max(*arguments)
 
 
 @cache
@@ -264,7 +276,8 @@ def search_with(
     if embedding_space(encoder, model) != index.space:
         raise ConfigError(
             f"Encoder {encoder} and index {folder} belong to different teachers. Encode the "
-            "collection with this encoder's teacher, or distil a student of the index's."
+            "collection with this encoder's teacher, or distil a student of the index's. (If it "
+            f'is one, made elsewhere: write {{"space": "{index.space}"}} into its optical.json.)'
         )
     texts = [query.text for query in queries]
     vectors = encode_queries(fast_inference(model), texts, batch_size=batch_size)

@@ -1,7 +1,6 @@
 """Settings of a distillation; the defaults are measured in the README's results section."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from optical_ir.errors import ConfigError
 
@@ -82,13 +81,3 @@ class DistillationSettings:
             raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
         if self.score_weight > 0 and self.batch_size < 2:
             raise ConfigError("Score distillation needs batches of 2 pairs or more, found 1.")
-
-    @classmethod
-    def from_mapping(cls, values: dict[str, Any]) -> "DistillationSettings":
-        """Read settings from a parsed file; an unknown name is a `ConfigError`."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigError(
-                f"Unknown setting {unknown[0]!r}; expected one of {', '.join(sorted(known))}."
-            )
-        return cls(**values)

@@ -215,3 +215,9 @@ def test_more_tokens_than_the_model_can_read_are_refused(plain_folder):
     with pytest.raises(ConfigError, match=r"reads at most \d+ tokens; ask for fewer"):
         load_encoder(plain_folder, document_length=100_000)
     assert load_encoder(plain_folder, document_length=7)[0].document_length == 7
+
+
+@pytest.mark.parametrize("name", ["./missing", "/no/such/folder", "a/b/c", "folder/"])
+def test_a_path_that_is_no_folder_is_refused_without_asking_a_hub(name):
+    with pytest.raises(ConfigError, match="expected a folder, found none"):
+        load_encoder(name)

@@ -257,3 +257,9 @@ def test_missing_and_unfinished_indexes_are_told_apart(unfinished, tmp_path):
         MultiVectorIndex.open(tmp_path / "no")
     with pytest.raises(DataError, match=r"An unfinished one ends in \.tmp; run encode again"):
         MultiVectorIndex.open(tmp_path)
+
+
+def test_a_bm25_index_is_told_apart(tmp_path):
+    (tmp_path / "index.json").write_text('{"kind": "bm25"}')
+    with pytest.raises(DataError, match="is a BM25 index, which needs no encoder"):
+        MultiVectorIndex.open(tmp_path)

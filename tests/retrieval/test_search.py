@@ -1,5 +1,7 @@
 """Search against brute force over the same vectors."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +174,24 @@ def test_other_width_is_refused(index):
 def test_embeddings_for_other_queries_are_refused(index, queries, vectors):
     with pytest.raises(ValueError, match="embeddings of 9 queries, got 8"):
         search_index(index, queries, vectors[1:])
+
+
+def test_search_and_measures_leave_torch_its_threads(tmp_path):
+    """In a process of its own: numba's pool starts once."""
+    code = """
+import numpy as np, torch
+torch.set_num_threads(1)
+from pathlib import Path
+from optical_ir.evaluation import evaluate
+from optical_ir.records import Qrel, Query
+from optical_ir.retrieval.index import MultiVectorIndex
+from optical_ir.retrieval.search import search_index
+index = MultiVectorIndex(Path("x"), torch.eye(4), np.array([0, 2, 4]), ["a", "b"], "space")
+run = search_index(index, [Query("q", "")], [np.eye(4, dtype=np.float32)[:1]])
+assert run["q"][0].doc_id == "a"
+assert torch.get_num_threads() == 1
+evaluate([Qrel("q", "a", 1)], run)
+assert torch.get_num_threads() == 1
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

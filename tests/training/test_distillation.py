@@ -93,7 +93,7 @@ def test_folder_holds_student_description_log_and_curves(finished, tiny_encoder)
     assert description["role"] == "student"
     assert description["loss"] == "TransportLoss"
     assert description["pairs"] == 50
-    assert DistillationSettings.from_mapping(description["settings"]) == SETTINGS
+    assert DistillationSettings(**description["settings"]) == SETTINGS
     assert embedding_space(finished, load_encoder(finished)) == embedding_space(
         "teacher", tiny_encoder
     )
