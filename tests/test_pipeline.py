@@ -233,7 +233,7 @@ def test_a_second_call_computes_nothing_and_reports_the_same(data, copied, monke
         ("max_steps = 3", "max_steps = 4", r"students/sw was made .*\(settings\)"),
         ("bitext.tsv", "other.tsv", r"students/sw was made .*\(bitext, bitext_sha256\)"),
         ("hits = 4", "hits = 5", r"run.tiny-sw.optical-sw.trec was made .*\(hits\)"),
-        ("tiny/part.tsv", "tiny/topics.en.tsv", r"teacher-part.trec was made .*\(queries, queries_sha256\)"),
+        ("tiny/part.tsv", "tiny/topics.en.tsv", r"part.trec was made .*\(queries, queries_sha256\)"),
     ],
 )
 def test_a_changed_setting_is_named_and_nothing_is_touched(
