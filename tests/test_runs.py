@@ -78,7 +78,7 @@ def run_of(key, system):
 
 
 @pytest.mark.parametrize(
-    ("key", "system", "n_queries", "ndcg", "recall"), readme_tables(), ids=lambda value: str(value)
+    ("key", "system", "n_queries", "ndcg", "recall"), list(readme_tables()), ids=str
 )
 def test_figures_of_the_readme_come_from_the_runs(key, system, n_queries, ndcg, recall):
     qrels = read_qrels(ROOT / "qrels" / f"qrels.{key}.txt")
