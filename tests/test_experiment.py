@@ -50,7 +50,7 @@ def read(tmp_path):
 def test_every_key_arrives_where_it_belongs(read):
     experiment = read(WHOLE)
     assert (experiment.name, experiment.hits) == ("tiny", 50)
-    assert experiment.collection_key == "dev"
+    assert experiment.collection_key == "mmarco-de-dev"
     assert experiment.measures == ("nDCG@10", "AP")
     assert (experiment.teacher.center_on, experiment.teacher.dim) == ("demo", 64)
     student = experiment.students["sw"]

@@ -29,7 +29,7 @@ def fingerprint(encoder: MultiVectorEncoder) -> str:
         digest.update(json.dumps(getattr(module, "skiplist_words", [])).encode())
     for name, weight in sorted(encoder.state_dict().items()):
         digest.update(name.encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
