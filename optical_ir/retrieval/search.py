@@ -38,7 +38,7 @@ _QUERY_TOKENS = 1024
 """Query tokens multiplied at a time."""
 
 _MARGIN = 0.1
-"""The first pass keeps this part of `k` more documents, and 50, for exact scoring."""
+"""The first pass keeps this part of `k` more documents, and 20, for exact scoring."""
 
 
 def search_index(
@@ -105,7 +105,7 @@ def _score_exactly(
     lengths = np.diff(index.offsets)[rows]
     offsets = np.cumsum([0, *lengths], dtype=np.int64)
     positions = np.repeat(index.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    tokens = index.embeddings[torch.from_numpy(positions)].float()
+    tokens = torch.index_select(index.embeddings, 0, torch.from_numpy(positions)).float()
     scores = np.zeros((1, len(rows)), np.float32)
     ends = np.array([0, len(vectors)], np.int64)
     products = (tokens @ torch.from_numpy(vectors).T).numpy()
@@ -123,7 +123,7 @@ def _first_pass(
     lengths = np.diff(index.offsets)
     scored = np.flatnonzero(lengths > 0)
     scores = approximate_scores(index, vectors)
-    kept = min(k + int(_MARGIN * k) + 50, len(scored))
+    kept = min(k + int(_MARGIN * k) + 20, len(scored))
     found = []
     for query_vectors, row in zip(vectors, scores, strict=True):
         if not len(query_vectors):
