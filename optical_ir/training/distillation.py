@@ -167,11 +167,16 @@ def _start_student(
     torch.manual_seed(settings.seed)
     # A copy, so that the caller's encoder stays as it is and the same call can be made again.
     if student is None:
-        student = copy.deepcopy(teacher)
+        student = copy.deepcopy(teacher).requires_grad_(True)
+        # The head is the teacher's map into the shared space. A centring kept as it is can be
+        # folded into the backbone, which makes the student a plain checkpoint for Pyserini.
+        for module in student:
+            if isinstance(module, Dense):
+                module.requires_grad_(False)
     else:
-        student = copy.deepcopy(student)
+        student = copy.deepcopy(student).requires_grad_(True)
         _project_into(student, embedding_dim(teacher))
-    student.requires_grad_(True).train()
+    student.train()
     if settings.freeze_embeddings:
         _word_embeddings(student).requires_grad_(False)
     return student

@@ -83,6 +83,18 @@ def weights(folder):
     return (folder / "model.safetensors").read_bytes()
 
 
+def test_student_keeps_the_head_of_its_teacher(teacher, bitext, tmp_path):
+    centred = center_encoder(teacher, [pair.target for pair in bitext])
+    student = distil(centred, bitext, tmp_path / "student", settings=SETTINGS)
+    unchanged = {
+        name
+        for name, weight in centred.state_dict().items()
+        if torch.equal(weight, student.state_dict()[name])
+    }
+    assert {name for name in unchanged if "linear" in name} == {"2.linear.weight", "2.linear.bias"}
+    assert not [name for name in unchanged if "attention" in name and "key.bias" not in name]
+
+
 def test_folder_holds_student_description_log_and_curves(finished, tiny_encoder):
     assert not list(finished.parent.glob("*.tmp"))
     names = {path.name for path in finished.iterdir()}
