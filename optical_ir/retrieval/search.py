@@ -16,18 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from optical_ir.errors import ConfigError
-from optical_ir.models.encoder import (
-    TokenVectors,
-    embedding_dim,
-    encode_queries,
-    fast_inference,
-    has_fast_bfloat16,
-    load_encoder,
-)
-from optical_ir.models.folder import embedding_space
+from optical_ir.models.encoder import TokenVectors, has_fast_bfloat16
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.index import MultiVectorIndex
+from optical_ir.retrieval.queries import check_query_vectors, encode_for
 from optical_ir.threads import keep_torch_threads
 from optical_ir.trec import rank_docs
 
@@ -70,15 +62,7 @@ def search_index(
     ValueError
         If `queries` and `vectors` differ in length.
     """
-    if len(queries) != len(vectors):
-        raise ValueError(f"expected the embeddings of {len(queries)} queries, got {len(vectors)}.")
-    for query_vectors in vectors:
-        if query_vectors.shape[1] != index.dim:
-            raise ConfigError(
-                f"The query encoder gives embeddings of dim {query_vectors.shape[1]}, index "
-                f"{index.folder} has {index.dim}. Encode the collection with this encoder's "
-                "teacher."
-            )
+    check_query_vectors(index, queries, vectors)
     run: dict[str, list[ScoredDoc]] = {}
     for batch in _batches(vectors):
         candidates = _first_pass(index, vectors[batch], k)
@@ -267,18 +251,7 @@ def search_with(
         If there is no index.
     """
     index = MultiVectorIndex.open(folder)
-    model = load_encoder(encoder, device=device, query_length=max_length)
-    if embedding_dim(model) != index.dim:
-        raise ConfigError(
-            f"Encoder {encoder} gives embeddings of dim {embedding_dim(model)}, index {folder} "
-            f"has {index.dim}. Encode the collection with this encoder's teacher."
-        )
-    if embedding_space(encoder, model) != index.space:
-        raise ConfigError(
-            f"Encoder {encoder} and index {folder} belong to different teachers. Encode the "
-            "collection with this encoder's teacher, or distil a student of the index's. (If it "
-            f'is one, made elsewhere: write {{"space": "{index.space}"}} into its optical.json.)'
-        )
-    texts = [query.text for query in queries]
-    vectors = encode_queries(fast_inference(model), texts, batch_size=batch_size)
+    vectors = encode_for(
+        index, encoder, queries, batch_size=batch_size, max_length=max_length, device=device
+    )
     return search_index(index, queries, vectors, k=k)

@@ -71,6 +71,6 @@ def test_ctrl_c_in_search_leaves_nothing(cli, needed, tmp_path, monkeypatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("optical_ir.retrieval.search.encode_queries", interrupt)
+    monkeypatch.setattr("optical_ir.retrieval.queries.encode_queries", interrupt)
     assert cli(*needed("search", tmp_path / "run.trec")).code == 130
     assert list(tmp_path.iterdir()) == []

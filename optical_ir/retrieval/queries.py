@@ -1,0 +1,87 @@
+"""Token embeddings of queries for an index: encoded by an encoder of its space, and checked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from optical_ir.errors import ConfigError
+from optical_ir.models.encoder import (
+    TokenVectors,
+    embedding_dim,
+    encode_queries,
+    fast_inference,
+    load_encoder,
+)
+from optical_ir.models.folder import embedding_space
+from optical_ir.records import Query
+
+
+class VectorSpace(Protocol):
+    """What an index tells of its token embeddings."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the index is."""
+
+    @property
+    def dim(self) -> int:
+        """Width of the token embeddings."""
+
+    @property
+    def space(self) -> str:
+        """Key of the embedding space, see `optical_ir.models.embedding_space`."""
+
+
+def encode_for(
+    index: VectorSpace,
+    encoder: str,
+    queries: Sequence[Query],
+    *,
+    batch_size: int = 32,
+    max_length: int | None = None,
+    device: str | None = None,
+) -> list[TokenVectors]:
+    """Encode queries with an encoder, given by name, that writes into the index's space.
+
+    Raises
+    ------
+    ConfigError
+        If the encoder writes into another embedding space than the index holds.
+    """
+    model = load_encoder(encoder, device=device, query_length=max_length)
+    if embedding_dim(model) != index.dim:
+        raise ConfigError(
+            f"Encoder {encoder} gives embeddings of dim {embedding_dim(model)}, index "
+            f"{index.folder} has {index.dim}. Encode the collection with this encoder's teacher."
+        )
+    if embedding_space(encoder, model) != index.space:
+        raise ConfigError(
+            f"Encoder {encoder} and index {index.folder} belong to different teachers. Encode the "
+            "collection with this encoder's teacher, or distil a student of the index's. (If it "
+            f'is one, made elsewhere: write {{"space": "{index.space}"}} into its optical.json.)'
+        )
+    texts = [query.text for query in queries]
+    return encode_queries(fast_inference(model), texts, batch_size=batch_size)
+
+
+def check_query_vectors(
+    index: VectorSpace, queries: Sequence[Query], vectors: Sequence[TokenVectors]
+) -> None:
+    """Refuse embeddings of other queries, or of another width than the index has.
+
+    Raises
+    ------
+    ConfigError
+        If the embeddings' width is not the index's.
+    ValueError
+        If `queries` and `vectors` differ in length.
+    """
+    if len(queries) != len(vectors):
+        raise ValueError(f"expected the embeddings of {len(queries)} queries, got {len(vectors)}.")
+    for query_vectors in vectors:
+        if query_vectors.shape[1] != index.dim:
+            raise ConfigError(
+                f"The query encoder gives embeddings of dim {query_vectors.shape[1]}, index "
+                f"{index.folder} has {index.dim}. Encode the collection with this encoder's "
+                "teacher."
+            )
