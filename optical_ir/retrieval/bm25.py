@@ -33,7 +33,7 @@ space, case and punctuation kept."""
 
 _KIND = "bm25"
 # A document used as a query may have more terms than the 1,024 that Lucene allows by default.
-_MAX_TERMS = 2**31 - 1
+MAX_TERMS = 2**31 - 1
 
 
 class Bm25Index:
@@ -239,7 +239,7 @@ def _open_searcher(folder: Path, language: str) -> Any:
     start_jvm()
     from jnius import JavaException, autoclass
 
-    autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(_MAX_TERMS)
+    autoclass("org.apache.lucene.search.IndexSearcher").setMaxClauseCount(MAX_TERMS)
     try:
         searcher = autoclass("io.anserini.search.SimpleSearcher")(str(folder))
     except JavaException as err:

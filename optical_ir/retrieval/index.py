@@ -116,6 +116,11 @@ def _read_description(folder: Path) -> dict[str, Any]:
     description: dict[str, Any] = content if isinstance(content, dict) else {}
     if description.get("kind") == "bm25":
         raise DataError(f"{folder} is a BM25 index, which needs no encoder. Leave out --encoder.")
+    if description.get("kind") == "late-interaction":
+        raise DataError(
+            f"{folder} is a late-interaction index, expected a multi-vector one. Name what encode "
+            "wrote."
+        )
     found = [description.get(key) for key in ("format", "dtype")]
     if found not in [[_FORMAT, dtype] for dtype in _DTYPES]:
         raise DataError(
