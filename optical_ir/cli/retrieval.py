@@ -90,20 +90,37 @@ def encode(
 def index(
     collection: CollectionName,
     output: Output,
+    token_vectors: Annotated[
+        Path | None,
+        typer.Option(help="What `encode` wrote of it, for late interaction in Lucene."),
+    ] = None,
     language: Annotated[str, typer.Option(help="Of the documents; chooses the analyzer.")] = "en",
     overwrite: Overwrite = False,
 ) -> None:
-    """Index a collection's documents for BM25, with Anserini."""
+    """Index a collection's documents for BM25, with Anserini, or for late interaction in Lucene.
+
+    With --token-vectors, Lucene re-scores what it finds by MaxSim; this needs Pyserini 2.4.
+    """
     from optical_ir.collections import load_collection
     from optical_ir.languages import normalize_language
     from optical_ir.retrieval.bm25 import Bm25Index
+    from optical_ir.retrieval.index import MultiVectorIndex
+    from optical_ir.retrieval.late_interaction import LateInteractionIndex
 
+    language = normalize_language(language)
+    if token_vectors and language != "en":
+        raise ConfigError(
+            f"--token-vectors: expected documents in en, found --language {language}. "
+            "Leave one of them out."
+        )
     source = load_collection(collection)
+    vectors = MultiVectorIndex.open(token_vectors) if token_vectors else None
     with make_progress() as progress:
         docs = track(source.iter_docs(), "Reading", source.n_docs, progress=progress)
-        Bm25Index.build(
-            docs, output, language=normalize_language(language), overwrite=overwrite
-        ).close()
+        if vectors is None:
+            Bm25Index.build(docs, output, language=language, overwrite=overwrite).close()
+        else:
+            LateInteractionIndex.build(docs, vectors, output, overwrite=overwrite).close()
 
 
 def search(
@@ -119,6 +136,17 @@ def search(
     tag: Annotated[
         str | None, typer.Option(help="Last column; the encoder's name if not given.")
     ] = None,
+    first_stage: Annotated[
+        str | None,
+        typer.Option(help="Of late interaction in Lucene: vector (by default) or bm25."),
+    ] = None,
+    first_stage_topics: Annotated[
+        str | None,
+        typer.Option(help="Topics that bm25 takes instead, by the same ids: translations, say."),
+    ] = None,
+    first_stage_hits: Annotated[
+        int, typer.Option(min=1, help="Documents a query that the first stage finds.")
+    ] = 1000,
     batch_size: BatchSize = 32,
     max_length: MaxLength = None,
     device: Device = None,
@@ -126,11 +154,12 @@ def search(
     b: Annotated[float, typer.Option(min=0, max=1, help="BM25.")] = 0.4,
     overwrite: Overwrite = False,
 ) -> None:
-    """Search an index and write a TREC run: exact MaxSim, or BM25 on a BM25 index."""
+    """Search an index and write a TREC run: exact MaxSim, BM25, or late interaction in Lucene."""
     from optical_ir.collections import load_queries
     from optical_ir.files import check_output
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.bm25 import Bm25Index
+    from optical_ir.retrieval.late_interaction import is_late_interaction_index, search_late
     from optical_ir.retrieval.search import search_with
     from optical_ir.trec import write_run
 
@@ -138,14 +167,32 @@ def search(
     name = tag or (Path(encoder).resolve().name if encoder else "bm25")
     if len(name.split()) != 1:
         raise ConfigError(f"expected a tag without white space, found {name!r}. Pass a --tag.")
-    if encoder is None and (index / "embeddings.bin").exists():
-        raise ConfigError(f"{index}: is a multi-vector index. Name its query --encoder.")
+    late = is_late_interaction_index(index)
+    _check_search(index, encoder, first_stage or first_stage_topics, late=late)
     queries = load_queries(topics)
+    others = load_queries(first_stage_topics) if first_stage_topics else None
     settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
     if encoder is None:
         with Bm25Index(index) as lucene:
             run = lucene.search(queries, k=hits, k1=k1, b=b)
         settings |= {"k1": k1, "b": b}
+    elif late:
+        run = search_late(
+            encoder,
+            index,
+            queries,
+            first_stage=first_stage or "vector",
+            first_stage_queries=others,
+            depth=first_stage_hits,
+            k=hits,
+            k1=k1,
+            b=b,
+            batch_size=batch_size,
+            max_length=max_length,
+            device=device,
+        )
+        settings |= {"first_stage": first_stage or "vector", "first_stage_hits": first_stage_hits}
+        settings |= {"k1": k1, "b": b, "max_length": max_length}
     else:
         run = search_with(
             encoder,
@@ -158,4 +205,17 @@ def search(
         )
         settings |= {"max_length": max_length}
     write_run(output, run, tag=name, overwrite=overwrite)
-    write_origin(output, settings=settings, inputs={"topics": topics})
+    inputs = {"topics": topics, "first_stage_topics": first_stage_topics}
+    given = {role: path for role, path in inputs.items() if path}
+    write_origin(output, settings=settings, inputs=given)
+
+
+def _check_search(index: Path, encoder: str | None, first_stage: str | None, *, late: bool) -> None:
+    if encoder is None and (late or (index / "embeddings.bin").exists()):
+        kind = "late-interaction" if late else "multi-vector"
+        raise ConfigError(f"{index}: is a {kind} index. Name its query --encoder.")
+    if first_stage and not late:
+        raise ConfigError(
+            f"{index}: expected a late-interaction index for --first-stage, found another. "
+            "Make one with: optical-ir index --token-vectors, or leave the first stage out."
+        )
