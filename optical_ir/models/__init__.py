@@ -1,4 +1,4 @@
-"""Teachers and students: multi-vector encoders, the embedded default model, MaxSim."""
+"""Teachers and students: multi-vector encoders, the embedded default model, MaxSim, one vector."""
 
 from optical_ir.models.centering import center_encoder
 from optical_ir.models.embedded import EMBEDDED_MODEL, embedded_checkpoint
@@ -12,6 +12,7 @@ from optical_ir.models.encoder import (
 )
 from optical_ir.models.folder import embedding_space, read_description, save_teacher
 from optical_ir.models.maxsim import maxsim_scores
+from optical_ir.models.single_vector import load_single_vector
 
 __all__ = [
     "EMBEDDED_MODEL",
@@ -24,6 +25,7 @@ __all__ = [
     "encode_queries",
     "fast_inference",
     "load_encoder",
+    "load_single_vector",
     "maxsim_scores",
     "read_description",
     "save_teacher",
