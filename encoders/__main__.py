@@ -16,8 +16,8 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
-from optical_ir.errors import OpticalError
-from optical_ir.retrieval.java import import_pyserini
+from optical_ir.errors import ConfigError, OpticalError
+from optical_ir.retrieval.environment import import_pyserini
 
 from .registration import register
 
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("flags", nargs=argparse.REMAINDER, help="flags of the command")
     options = parser.parse_args(arguments)
     try:
+        if options.command == "pyserini.encode":
+            check_values(options.flags)
         register(*named_encoders(options.flags))
         # Pyserini needs Faiss in all three; here a missing one is an error that says what to do.
         import_pyserini("pyserini.search.faiss")
@@ -48,6 +50,22 @@ def named_encoders(flags: Sequence[str]) -> list[str]:
     """Find the values of `--encoder` among a command's flags."""
     found = [flag.partition("=")[2] for flag in flags if flag.startswith("--encoder=")]
     return found + [value for flag, value in pairwise(flags) if flag == "--encoder"]
+
+
+def check_values(flags: Sequence[str]) -> None:
+    """Refuse values that `pyserini.encode` would take for its sub-commands.
+
+    Raises
+    ------
+    ConfigError
+        If a flag's value is `input`, `output` or `encoder`.
+    """
+    for flag, value in pairwise(flags):
+        if flag.startswith("--") and value in ("input", "output", "encoder"):
+            raise ConfigError(
+                f"{flag} {value}: expected another value, since Pyserini takes this one for the "
+                f"sub-command. Write it as ./{value}"
+            )
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ contains `optical-teacher` or `optical-student` is ours.
 from typing import Any
 
 from optical_ir.errors import ConfigError
-from optical_ir.retrieval.java import import_pyserini
+from optical_ir.retrieval.environment import import_pyserini
 
-from .single_vector import encoder_classes
+from .adapters import encoder_classes
 
 KEYS = ("optical-student", "optical-teacher")
 """Keys that are always registered."""

@@ -3,7 +3,10 @@
 import json
 import os
 import string
+import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,47 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; set OPTICAL_IR_DATA to where it is")
     return folder
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """Start the JVM with Anserini; skips where Pyserini or a Java for it is missing."""
+    from optical_ir.errors import DependencyError
+    from optical_ir.retrieval.java import start_jvm
+
+    try:
+        start_jvm()
+    except DependencyError as err:
+        pytest.skip(str(err))
+
+
+@pytest.fixture(scope="session")
+def pyserini(java) -> Callable[..., str]:
+    """Give a function that runs a stock command of Pyserini in a process of its own.
+
+    Skips where the installed release cannot be imported, as 2.4 without a network.
+    """
+    from optical_ir.errors import DependencyError
+    from optical_ir.retrieval.environment import import_pyserini, pyserini_environment
+
+    try:
+        import_pyserini("pyserini.encode")
+    except DependencyError as err:
+        pytest.skip(str(err))
+
+    def run(*arguments: object) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *map(str, arguments)],
+            cwd=Path(__file__).resolve().parents[1],
+            env={**pyserini_environment(), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 _WORDS = (

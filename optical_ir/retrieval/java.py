@@ -7,7 +7,6 @@ here the JVM is started with the class path only, as Pyserini's own `pyserini.ev
 does, and Lucene uses its scalar code.
 """
 
-import importlib
 import importlib.util
 import os
 import re
@@ -17,18 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from urllib.error import URLError
 
 from optical_ir.errors import DependencyError
 
-_OLDEST = 21
-_INSTALL = "pip install 'optical-ir[pyserini]'"
-# Pyserini 1.6 builds a client of OpenAI at import, which fails without any key.
-_NO_KEY = "unused"
-# Pyserini swallows the error of a missing jar, so adds no module to the JVM, only if the message
-# (which holds this path) reads as if the JVM ran: then CLASSPATH alone decides.
-_NO_JARS = "/nonexistent (VM is already running)"
+OLDEST = 21
+"""Feature release of Java that Anserini needs."""
+
+INSTALL = "pip install 'optical-ir[pyserini]'"
 
 
 @dataclass(frozen=True)
@@ -56,15 +50,15 @@ def find_java() -> Java:
     bundled = _bundled_java()
     found = []
     for command in _system_commands():
-        java = _ask_java(command)
-        if java and java.version >= _OLDEST:
+        java = ask_java(command)
+        if java and java.version >= OLDEST:
             return bundled if bundled and bundled.home == java.home else java
         found.append(f"Java {java.version} ({command})" if java else f"no Java in {command}")
-    if bundled and bundled.version >= _OLDEST:
+    if bundled and bundled.version >= OLDEST:
         return bundled
     raise DependencyError(
-        f"Pyserini needs Java {_OLDEST} or newer, found {', '.join(found) or 'none'}. "
-        f"Run: {_INSTALL} (it brings one), or: sudo apt install openjdk-{_OLDEST}-jre-headless "
+        f"Pyserini needs Java {OLDEST} or newer, found {', '.join(found) or 'none'}. "
+        f"Run: {INSTALL} (it brings one), or: sudo apt install openjdk-{OLDEST}-jre-headless "
         "and set JAVA_HOME to it."
     )
 
@@ -76,8 +70,11 @@ def _system_commands() -> list[str]:
     return [*commands, on_path] if on_path else commands
 
 
-def _ask_java(command: str) -> Java | None:
-    """Ask `command`, which may be a link or a launcher outside JAVA_HOME, where it lives."""
+def ask_java(command: str) -> Java | None:
+    """Ask `command`, which may be a link or a launcher outside JAVA_HOME, where it lives.
+
+    None if it is no Java, or does not answer.
+    """
     try:
         answer = subprocess.run(
             [command, "-XshowSettings:properties", "-version"],
@@ -114,7 +111,7 @@ def find_anserini_jar() -> Path:
     """
     spec = importlib.util.find_spec("pyserini")
     if spec is None or spec.origin is None:
-        raise DependencyError(f"Pyserini is not installed. Run: {_INSTALL}")
+        raise DependencyError(f"Pyserini is not installed. Run: {INSTALL}")
     folder = Path(spec.origin).parent / "resources" / "jars"
     jars = sorted(folder.glob("anserini-*-fatjar.jar"))
     if not jars:
@@ -147,7 +144,7 @@ def start_jvm() -> None:
     jnius_config.add_options(
         "-Xrs", "--enable-native-access=ALL-UNNAMED", "-Dslf4j.internal.verbosity=WARN"
     )
-    with _environment(JAVA_HOME=str(java.home)):
+    with changed_environment(JAVA_HOME=str(java.home)):
         from jnius import autoclass
     # Anserini logs to Java's stdout, which is also ours.
     system = autoclass("java.lang.System")
@@ -168,31 +165,9 @@ def _check_running_jvm() -> None:
         ) from err
 
 
-def import_pyserini(name: str) -> ModuleType:
-    """Import a module of Pyserini, for example `pyserini.encode`, after `start_jvm`.
-
-    Raises
-    ------
-    DependencyError
-        If the module, Java or a package that the module needs is missing, or if Pyserini 2
-        cannot fetch its list of prebuilt indexes, which it does at import.
-    """
-    start_jvm()
-    with _environment(OPENAI_API_KEY=os.environ.get("OPENAI_API_KEY") or _NO_KEY):
-        try:
-            return importlib.import_module(name)
-        except ImportError as err:
-            raise DependencyError(f"{name} cannot be imported ({err}). Run: {_INSTALL}") from err
-        except URLError as err:
-            raise DependencyError(
-                f"{name} cannot be imported: this release of Pyserini downloads its list of "
-                f"prebuilt indexes first ({err.reason}). Connect to the network, or run: "
-                "pip install 'pyserini<2' (Python 3.11)."
-            ) from err
-
-
 @contextmanager
-def _environment(**values: str) -> Iterator[None]:
+def changed_environment(**values: str) -> Iterator[None]:
+    """Set environment variables for as long as the context lasts."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -203,26 +178,3 @@ def _environment(**values: str) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def java_environment() -> dict[str, str]:
-    """Environment in which Pyserini's own commands run in a subprocess.
-
-    Examples
-    --------
-    ``subprocess.run([sys.executable, "-m", "pyserini.search.lucene", ...],
-    env=java_environment())``
-
-    Raises
-    ------
-    DependencyError
-        If Pyserini or a Java for it is missing.
-    """
-    jar, java = find_anserini_jar(), find_java()
-    environment = dict(os.environ)
-    environment["JAVA_HOME"] = str(java.home)
-    environment["PATH"] = f"{java.home / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    environment["OPENAI_API_KEY"] = environment.get("OPENAI_API_KEY") or _NO_KEY
-    if java.bundled:
-        environment.update(ANSERINI_CLASSPATH=_NO_JARS, CLASSPATH=str(jar))
-    return environment

@@ -10,14 +10,7 @@ import pytest
 
 import optical_ir
 from optical_ir.errors import DependencyError
-from optical_ir.retrieval import java
-from optical_ir.retrieval.java import (
-    Java,
-    find_anserini_jar,
-    find_java,
-    import_pyserini,
-    java_environment,
-)
+from optical_ir.retrieval.java import Java, find_anserini_jar, find_java
 
 
 @pytest.fixture(autouse=True)
@@ -128,25 +121,6 @@ def test_missing_jar_names_the_remedy(tmp_path, monkeypatch):
         find_anserini_jar()
 
 
-def test_environment_puts_the_found_java_first_on_path(tmp_path, monkeypatch):
-    monkeypatch.setattr(java, "find_anserini_jar", lambda: Path("/jars/anserini-fatjar.jar"))
-    monkeypatch.setattr(java, "find_java", lambda: Java(tmp_path, 21, bundled=False))
-    monkeypatch.setenv("OPENAI_API_KEY", "mine")
-    environment = java_environment()
-    assert environment["JAVA_HOME"] == str(tmp_path)
-    assert environment["PATH"] == f"{tmp_path}/bin:{os.environ['PATH']}"
-    assert environment["OPENAI_API_KEY"] == "mine"
-    assert environment.get("CLASSPATH") == os.environ.get("CLASSPATH")
-
-
-def test_environment_of_the_bundled_java_has_its_own_class_path(tmp_path, monkeypatch):
-    monkeypatch.setattr(java, "find_anserini_jar", lambda: Path("/jars/anserini-fatjar.jar"))
-    monkeypatch.setattr(java, "find_java", lambda: Java(tmp_path, 21, bundled=True))
-    environment = java_environment()
-    assert environment["CLASSPATH"] == "/jars/anserini-fatjar.jar"
-    assert not Path(environment["ANSERINI_CLASSPATH"]).exists()
-
-
 def run_python(code: str) -> subprocess.CompletedProcess:
     root = str(Path(optical_ir.__file__).parents[1])
     return subprocess.run(
@@ -201,20 +175,3 @@ def test_foreign_jvm_is_refused(real_java):
         "start_jvm()\n"
     )
     assert "DependencyError: This process runs a JVM without Anserini" in done.stderr
-
-
-@pytest.mark.java
-def test_pyserini_imports_without_a_key_of_openai(real_java, monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    try:
-        encode = import_pyserini("pyserini.encode")
-    except DependencyError as err:
-        pytest.skip(str(err))
-    assert "auto" in encode.query_encoder_class_map
-    assert "OPENAI_API_KEY" not in os.environ
-
-
-@pytest.mark.java
-def test_module_that_cannot_be_imported_is_named(real_java):
-    with pytest.raises(DependencyError, match=r"pyserini\.nothing cannot be imported .*Run: pip"):
-        import_pyserini("pyserini.nothing")
