@@ -5,7 +5,9 @@ strictly decreasing scores, ties broken by doc id in trec_eval's order, so that 
 tool ranks them alike; trec_eval holds scores in single precision, so all of this is judged there.
 """
 
+import logging
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from ctypes import c_float
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 from optical_ir.errors import DataError
 from optical_ir.files import iter_lines, write_file
 from optical_ir.records import Qrel, Query, ScoredDoc
+
+logger = logging.getLogger(__name__)
 
 Run = Mapping[str, Sequence[ScoredDoc]]
 """Rows of each query by query id, best first."""
@@ -55,17 +59,35 @@ def read_topics(path: Path | str) -> list[Query]:
 def write_topics(path: Path | str, queries: Iterable[Query], *, overwrite: bool = False) -> None:
     """Write queries as `query_id TAB query`; white space inside a query becomes one blank.
 
+    Ids that Pyserini would change when it reads the file are counted in a warning.
+
     Raises
     ------
     DataError
         If an id is empty or has white space, or a query is blank.
     """
+    queries = list(queries)
+    changed = [query.query_id for query in queries if changed_by_pyserini(query.query_id)]
+    if changed:
+        logger.warning(
+            "%s: Pyserini reads digits as numbers and would change %d query ids, as %r to %r; its "
+            "runs would match no judgements. Rename them if you search with Pyserini.",
+            *(path, len(changed), changed[0], str(int(changed[0]))),
+        )
     with write_file(path, overwrite=overwrite) as stream:
         for query in queries:
             _check_words(path, query.query_id)
             if not query.text.strip():
                 raise DataError(f"{path}: query {query.query_id!r} is blank. Leave it out.")
             stream.write(f"{query.query_id}\t{' '.join(query.text.split())}\n")
+
+
+def changed_by_pyserini(query_id: str) -> bool:
+    """Whether Pyserini's topic readers turn an id into another one, as `001` into `1`.
+
+    Ids of digits become integers, those with a sign too if all ids of a file are like that.
+    """
+    return bool(re.fullmatch(r"[+-]?\d+", query_id)) and str(int(query_id)) != query_id
 
 
 def read_qrels(path: Path | str) -> list[Qrel]:

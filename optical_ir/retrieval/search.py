@@ -67,7 +67,7 @@ def search_index(
     for batch in _batches(vectors):
         candidates = _first_pass(index, vectors[batch], k)
         for query, own, rows in zip(queries[batch], vectors[batch], candidates, strict=True):
-            run[query.query_id] = _score_exactly(index, query, own, rows)[:k]
+            run[query.query_id] = score_exactly(index, query, own, rows)[:k]
     return run
 
 
@@ -83,9 +83,18 @@ def _batches(vectors: Sequence[TokenVectors]) -> Iterator[slice]:
         yield slice(start, len(vectors))
 
 
-def _score_exactly(
+def score_exactly(
     index: MultiVectorIndex, query: Query, vectors: TokenVectors, rows: npt.NDArray[np.int64]
 ) -> list[ScoredDoc]:
+    """Rank some documents by MaxSim in float32.
+
+    Parameters
+    ----------
+    vectors : array, shape (n_tokens, dim), float32
+        Of the query.
+    rows : array, shape (n_docs,), int64
+        Their places in the index; each has token embeddings.
+    """
     lengths = np.diff(index.offsets)[rows]
     offsets = np.cumsum([0, *lengths], dtype=np.int64)
     positions = np.repeat(index.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])

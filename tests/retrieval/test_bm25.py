@@ -3,17 +3,14 @@
 import json
 import logging
 import shutil
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from optical_ir.errors import ConfigError, DataError, DependencyError
+from optical_ir.errors import ConfigError, DataError
 from optical_ir.records import Doc, Query, ScoredDoc
 from optical_ir.retrieval.bm25 import LANGUAGES, Bm25Index
-from optical_ir.retrieval.java import java_environment, start_jvm
 from optical_ir.trec import read_run, write_topics
 
 pytestmark = pytest.mark.java
@@ -31,14 +28,6 @@ def random_docs() -> list[Doc]:
     texts = (" ".join(rng.choice(WORDS, size=rng.integers(3, 35))) for _ in range(60))
     docs = [Doc(f"{number:03d}", text) for number, text in enumerate(texts)]
     return [*docs, Doc("tie-b", SAME), Doc("tie-a", SAME), Doc("0tie", SAME)]
-
-
-@pytest.fixture(scope="session")
-def java():
-    try:
-        start_jvm()
-    except DependencyError as err:
-        pytest.skip(str(err))
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +69,7 @@ def test_scores_are_those_of_the_formula(index, k1, b):
         assert found == pytest.approx(score_by_hand(query, k1=k1, b=b), abs=1.5e-4)
 
 
-def test_stock_pyserini_gives_the_same_run(index, tmp_path):
+def test_stock_pyserini_gives_the_same_run(index, pyserini, tmp_path):
     corpus, topics, output = tmp_path / "corpus", tmp_path / "topics.tsv", tmp_path / "run.txt"
     corpus.mkdir()
     lines = (json.dumps({"id": doc.doc_id, "contents": doc.text}) for doc in random_docs())
@@ -88,9 +77,9 @@ def test_stock_pyserini_gives_the_same_run(index, tmp_path):
     queries = [Query("q1", "flooded rivers"), Query("q2", "trade in Mogadishu's schools")]
     write_topics(topics, queries)
     arguments = ["--collection", "JsonCollection", "--input", corpus, "--index", tmp_path / "ix"]
-    run_stock("pyserini.index.lucene", *arguments)
+    pyserini("pyserini.index.lucene", *arguments)
     arguments = ["--index", tmp_path / "ix", "--topics", topics, "--output", output]
-    run_stock("pyserini.search.lucene", *arguments, "--bm25", "--hits", "20")
+    pyserini("pyserini.search.lucene", *arguments, "--bm25", "--hits", "20")
     expected = read_run(output)
     found = index.search(queries, k=20)
     assert list(found) == list(expected)
@@ -99,19 +88,6 @@ def test_stock_pyserini_gives_the_same_run(index, tmp_path):
         assert [row.doc_id for row in rows] == [row.doc_id for row in expected[query_id]]
         scores = [row.score for row in expected[query_id]]
         assert [row.score for row in rows] == pytest.approx(scores, abs=1e-6)
-
-
-def run_stock(module: str, *arguments: object) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        env=java_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "URLError" in done.stderr:
-        pytest.skip("this release of Pyserini needs the network at import")
-    assert done.returncode == 0, done.stderr
 
 
 def test_ids_keep_their_leading_zeros_and_queries_their_order(index):
@@ -257,6 +233,6 @@ def test_index_with_missing_documents_is_refused(broken):
 
 def test_failure_of_anserini_is_told(java, tmp_path, monkeypatch):
     jar = tmp_path / "empty.jar"
-    monkeypatch.setattr("optical_ir.retrieval.bm25.find_anserini_jar", lambda: jar)
+    monkeypatch.setattr("optical_ir.retrieval.anserini.find_anserini_jar", lambda: jar)
     with pytest.raises(DataError, match=r"Anserini stopped with exit code 1 .*its last line"):
         Bm25Index.build([Doc("1", "x")], tmp_path / "ix")

@@ -20,7 +20,7 @@ from optical_ir.retrieval.late_interaction import (
     LateInteractionIndex,
     is_late_interaction_index,
 )
-from optical_ir.retrieval.lucene import pool, start_lucene
+from optical_ir.retrieval.lucene import start_lucene
 from optical_ir.retrieval.lucene_writer import encode_tokens
 from optical_ir.retrieval.search import search_index
 from optical_ir.trec import rank_docs
@@ -227,11 +227,6 @@ def test_token_vectors_are_encoded_as_lucene_does(late):
     encoded = field.encode(rows.tolist())
     assert (encoded.offset, encoded.length) == (0, len(encode_tokens(rows)))
     assert bytes(byte % 256 for byte in encoded.bytes) == encode_tokens(rows)
-
-
-def test_pooled_vector_is_the_mean_of_unit_length():
-    assert pool(np.float32([[1, 0], [0, 1], [0, 1]])) == pytest.approx(np.float32([1, 2]) / 5**0.5)
-    assert pool(np.float32([[1, 0], [-1, 0]])).tolist() == [0, 0]
 
 
 def test_folder_says_what_it_is(index):
