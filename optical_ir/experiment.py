@@ -17,6 +17,7 @@ from optical_ir.evaluation import DEFAULT_MEASURES, check_measures
 from optical_ir.files import read_toml
 from optical_ir.languages import normalize_language
 from optical_ir.models.embedded import EMBEDDED_MODEL
+from optical_ir.models.single_vector import check_form
 from optical_ir.training import DistillationSettings
 
 _T = TypeVar("_T")
@@ -77,13 +78,23 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A collection, a teacher, students and tasks; `note` is printed below the summary."""
+    """A collection, a teacher, students and tasks.
+
+    Attributes
+    ----------
+    one_vector : tuple of str
+        Forms of one vector a text to search with too, as `plain`, `mean` or `muvera-20x4x16`; see
+        `optical_ir.models.single_vector`.
+    note : str
+        Printed below the summary.
+    """
 
     name: str
     collection: str
     teacher: TeacherPlan
     students: dict[str, StudentPlan]
     tasks: tuple[Task, ...]
+    one_vector: tuple[str, ...] = ()
     note: str = ""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     hits: int = 1000
@@ -122,8 +133,9 @@ def _parse(content: dict[str, Any]) -> Experiment:
         raise ConfigError(f"tasks: expected tables [[tasks]], found {tables!r}.")
     tasks = tuple(from_table(Task, "tasks", values) for values in tables)
     teacher = from_table(TeacherPlan, "teacher", _table(content, "teacher"))
-    if isinstance(content.get("measures"), list):
-        content["measures"] = tuple(content["measures"])
+    for key in ("measures", "one_vector"):
+        if isinstance(content.get(key), list):
+            content[key] = tuple(content[key])
     experiment = from_table(
         Experiment,
         "the file",
@@ -136,6 +148,8 @@ def _parse(content: dict[str, Any]) -> Experiment:
 def _check(experiment: Experiment) -> None:
     students, tasks = experiment.students, experiment.tasks
     check_measures(experiment.measures)
+    for form in experiment.one_vector:
+        check_form(form)
     if not tasks:
         raise ConfigError("expected at least one [[tasks]], found none.")
     languages = [plan.query_lang for plan in students.values()]
@@ -151,15 +165,19 @@ def _check(experiment: Experiment) -> None:
         if topics.count(task.topics) > 1:
             raise ConfigError(f"expected one task for topics {task.topics!r}, found more.")
     systems = [name for task in tasks for name in task.translations]
-    for name in (experiment.name, *students, *topics, *systems):
+    _check_names(experiment.name, *students, *topics, *systems)
+    for key, number in (("hits", experiment.hits), ("n_docs", experiment.teacher.n_docs)):
+        if number < 1:
+            raise ConfigError(f"{key}: expected 1 or more, found {number}.")
+
+
+def _check_names(*names: str) -> None:
+    for name in names:
         if not name or set(name) & set("/\\ \t\n"):
             raise ConfigError(
                 f"expected names without blanks and slashes, which file names and runs can hold, "
                 f"found {name!r}."
             )
-    for key, number in (("hits", experiment.hits), ("n_docs", experiment.teacher.n_docs)):
-        if number < 1:
-            raise ConfigError(f"{key}: expected 1 or more, found {number}.")
 
 
 def _parse_student(where: str, values: Any) -> StudentPlan:

@@ -1,7 +1,7 @@
 """Running an experiment: each stage reads files, writes files, and is skipped once it is done.
 
 <output>/teacher                     the teacher
-<output>/index/<collection>          its multi-vector index
+<output>/index/<collection>          its multi-vector index; <collection>-plain: one vector each
 <output>/bm25/<collection>           the Lucene index, and its origin in <collection>.json
 <output>/students/<name>             students
 <output>/runs/run.<collection>-<topics>.<system>.trec
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.progress import Progress
+from sentence_transformers import MultiVectorEncoder
 
 from optical_ir.collections import Collection, load_collection, read_bitext
 from optical_ir.console import track
@@ -30,6 +31,7 @@ from optical_ir.models import (
     read_description,
     save_teacher,
 )
+from optical_ir.models.single_vector import SingleVectorEncoder
 from optical_ir.provenance import describe_origin, write_origin
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.bm25 import Bm25Index
@@ -174,7 +176,15 @@ class Pipeline:
     @cached_property
     def index_folder(self) -> Path:
         """Folder of the teacher's index of the collection, built if it is not there."""
-        folder = self.output / "index" / self.experiment.collection_key
+        return self.build_index(
+            self.experiment.collection_key, lambda: fast_inference(load_encoder(self.teacher))
+        )
+
+    def build_index(
+        self, name: str, load: Callable[[], MultiVectorEncoder | SingleVectorEncoder]
+    ) -> Path:
+        """Encode the collection into index `name` with what `load` gives, if it is not there."""
+        folder = self.output / "index" / name
         settings = {"collection": self.experiment.collection, "teacher": self._space}
         if not _is_done(folder, _origin(_read_json(folder / "index.json")), settings):
             collection = self._open(self.experiment.collection)
@@ -182,7 +192,7 @@ class Pipeline:
             shown = track(docs, "Encoding documents", collection.n_docs, progress=self.progress)
             build_index(
                 shown,
-                fast_inference(load_encoder(self.teacher)),
+                load(),
                 folder,
                 space=self._space,
                 origin=describe_origin(settings=settings),
@@ -216,16 +226,16 @@ class Pipeline:
             "encoder": sha256_file(encoder / "model.safetensors"),
             "index": _read_json(folder / "index.json")["sha256"]["embeddings.bin"],
         }
-        return self._make_run(task, system, queries, settings, search)
+        return self.make_run(task, system, queries, settings, search)
 
     def _sparse(self, task: Task, system: str, queries: Sequence[Query]) -> SystemRun:
         def search() -> dict[str, list[ScoredDoc]]:
             return self.bm25.search(queries, k=self.experiment.hits)
 
         index = _read_json(self.bm25.folder / "index.json")["corpus_sha256"]
-        return self._make_run(task, system, queries, {"index": index}, search)
+        return self.make_run(task, system, queries, {"index": index}, search)
 
-    def _make_run(
+    def make_run(
         self,
         task: Task,
         system: str,
@@ -233,6 +243,7 @@ class Pipeline:
         settings: dict[str, Any],
         search: Callable[[], Run],
     ) -> SystemRun:
+        """Search and write the run of a system, or read it if it is there."""
         key = f"{self.experiment.collection_key}-{task.topics}"
         path = self.output / "runs" / f"run.{key}.{system}.trec"
         settings = {

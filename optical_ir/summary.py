@@ -1,13 +1,16 @@
 """The report of an experiment: what got better and what did not, then every table behind it."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from optical_ir.evaluation import (
     Comparison,
     compare,
+    evaluate,
     holm_correction,
     randomisation_test,
     render,
@@ -17,6 +20,9 @@ from optical_ir.evaluation.tables import Cell, Table, layout_markdown, layout_te
 from optical_ir.experiment import Experiment, Task
 from optical_ir.pipeline import BM25, ZERO_SHOT, Pipeline, SystemRun, student_system
 from optical_ir.records import Qrel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ALPHA = 0.05
 
@@ -43,7 +49,8 @@ class Report:
     """Gains over all tasks, and a comparison per task and set of queries.
 
     `comparisons` maps topics to comparisons: the first over all queries, then one for each
-    translation that covers a part of them.
+    translation that covers a part of them. `one_vector` maps topics to values by system, without
+    tests: these systems approximate others and claim nothing.
     """
 
     title: str
@@ -51,6 +58,7 @@ class Report:
     measure: str
     gains: tuple[Gain, ...]
     comparisons: Mapping[str, Sequence[Comparison]]
+    one_vector: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
 
     def as_text(self) -> str:
         """Render the summary for a terminal."""
@@ -65,6 +73,8 @@ class Report:
         for topics, comparisons in self.comparisons.items():
             parts.append(f"## {topics}")
             parts += [render(comparison, format="markdown").strip() for comparison in comparisons]
+            if values := self.one_vector.get(topics):
+                parts += ["### One vector a text", render(values, format="markdown").strip()]
         return "\n\n".join(parts) + "\n"
 
     def as_json(self) -> str:
@@ -79,6 +89,11 @@ class Report:
                     for comparison in comparisons
                 ]
                 for topics, comparisons in self.comparisons.items()
+            },
+            "one_vector": {
+                topics: json.loads(render(values, format="json", per_query=True))
+                for topics, values in self.one_vector.items()
+                if values
             },
         }
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -126,8 +141,12 @@ def _change(gain: Gain) -> str:
     return f"{gain.topics} ({gain.optical - gain.other:+.3f})"
 
 
-def report_experiment(pipeline: Pipeline, runs: Mapping[str, Mapping[str, SystemRun]]) -> Report:
-    """Compare all runs of an experiment with its students."""
+def report_experiment(
+    pipeline: Pipeline,
+    runs: Mapping[str, Mapping[str, SystemRun]],
+    one_vector: Mapping[str, Mapping[str, SystemRun]] | None = None,
+) -> Report:
+    """Compare all runs of an experiment with its students; list those of one vector a text."""
     experiment = pipeline.experiment
     comparisons = {
         task.topics: _compare_task(
@@ -141,6 +160,18 @@ def report_experiment(pipeline: Pipeline, runs: Mapping[str, Mapping[str, System
         measure=experiment.measures[0],
         gains=_gains(experiment, comparisons),
         comparisons=comparisons,
+        one_vector={
+            topics: {
+                name: evaluate(
+                    list(pipeline.collection(topics).iter_qrels()),
+                    system.run,
+                    measures=experiment.measures,
+                    name=name,
+                )
+                for name, system in systems.items()
+            }
+            for topics, systems in (one_vector or {}).items()
+        },
     )
 
 
