@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from optical_ir import __version__
+from optical_ir.cli.bridge import encode_queries, environment, export, index_vectors
 from optical_ir.cli.experiments import demo, reproduce
+from optical_ir.cli.indexing import encode, index, prepare
 from optical_ir.cli.judging import compare, evaluate
 from optical_ir.cli.models import build_teacher, distil
-from optical_ir.cli.retrieval import encode, index, prepare, search
+from optical_ir.cli.searching import rerank, search
 from optical_ir.console import STDERR, set_up_logging
 from optical_ir.errors import OpticalError
 
@@ -23,8 +25,9 @@ app = typer.Typer(
 )
 for _verb in (
     *(demo, reproduce),
-    *(prepare, build_teacher, distil, encode, index, search),
+    *(prepare, build_teacher, distil, encode, index, search, rerank),
     *(evaluate, compare),
+    *(environment, export, encode_queries, index_vectors),
 ):
     app.command(_verb.__name__.replace("_", "-"))(_verb)
 

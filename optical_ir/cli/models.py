@@ -64,6 +64,9 @@ def distil(
     score_weight: Annotated[
         float | None, typer.Option(help="Weight of score distillation.")
     ] = None,
+    dev_pairs: Annotated[
+        int | None, typer.Option(help="Pairs held out for the retrieval curve.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of data order and dropout.")] = None,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -88,6 +91,7 @@ def distil(
         "learning_rate": learning_rate,
         "epsilon": epsilon,
         "score_weight": score_weight,
+        "dev_pairs": dev_pairs,
         "seed": seed,
     }
     given = {name: value for name, value in flags.items() if value is not None}

@@ -35,6 +35,7 @@ CollectionName = Annotated[
     ),
 ]
 Output = Annotated[Path, typer.Option(help="Where to write; must not exist.")]
+Topics = Annotated[str, typer.Option(help="TSV file (query_id TAB query), or an ir_datasets id.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Texts a forward pass.")]
 Device = Annotated[

