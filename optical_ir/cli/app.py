@@ -7,7 +7,7 @@ import typer
 
 from optical_ir import __version__
 from optical_ir.cli.experiments import demo, reproduce
-from optical_ir.cli.judging import compare, evaluate
+from optical_ir.cli.judging import compare, evaluate, verify
 from optical_ir.cli.models import build_teacher, distil
 from optical_ir.cli.retrieval import encode, index, prepare, search
 from optical_ir.console import STDERR, set_up_logging
@@ -24,7 +24,7 @@ app = typer.Typer(
 for _verb in (
     *(demo, reproduce),
     *(prepare, build_teacher, distil, encode, index, search),
-    *(evaluate, compare),
+    *(evaluate, compare, verify),
 ):
     app.command(_verb.__name__.replace("_", "-"))(_verb)
 
