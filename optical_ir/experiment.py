@@ -77,13 +77,23 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A collection, a teacher, students and tasks; `note` is printed below the summary."""
+    """A collection, a teacher, students and tasks.
+
+    Attributes
+    ----------
+    source, licence : str
+        Of the collection; noted beside the judgements.
+    note : str
+        Printed below the summary.
+    """
 
     name: str
     collection: str
     teacher: TeacherPlan
     students: dict[str, StudentPlan]
     tasks: tuple[Task, ...]
+    source: str = ""
+    licence: str = ""
     note: str = ""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     hits: int = 1000
