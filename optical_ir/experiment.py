@@ -85,6 +85,8 @@ class Experiment:
     one_vector : tuple of str
         Forms of one vector a text to search with too, as `plain`, `mean` or `muvera-20x4x16`; see
         `optical_ir.models.single_vector`.
+    source, licence : str
+        Of the collection; noted beside the judgements.
     note : str
         Printed below the summary.
     """
@@ -95,6 +97,8 @@ class Experiment:
     students: dict[str, StudentPlan]
     tasks: tuple[Task, ...]
     one_vector: tuple[str, ...] = ()
+    source: str = ""
+    licence: str = ""
     note: str = ""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     hits: int = 1000

@@ -24,14 +24,15 @@ from optical_ir.errors import ConfigError, DataError
 _BOM = b"\xef\xbb\xbf"
 
 
-def iter_lines(path: Path | str) -> Iterator[tuple[int, str]]:
+def iter_lines(path: Path | str, *, may_be_empty: bool = False) -> Iterator[tuple[int, str]]:
     """Lines of a UTF-8 file, plain or `.gz`, with their numbers from 1 and without line ends.
 
     Raises
     ------
     DataError
-        If the file is missing, unreadable or empty, starts with a byte order mark, has a CR at
-        a line's end, or is not UTF-8; the message names the line and the remedy.
+        If the file is missing, unreadable, or empty and not `may_be_empty`, starts with a byte
+        order mark, has a CR at a line's end, or is not UTF-8; the message names the line and the
+        remedy.
     """
     path = Path(path)
     number = 0
@@ -46,7 +47,7 @@ def iter_lines(path: Path | str) -> Iterator[tuple[int, str]]:
         raise DataError(f"{path}: expected a file, found a folder.") from err
     except (OSError, EOFError, zlib.error) as err:
         raise DataError(f"{path}: cannot be read ({err}).") from err
-    if number == 0:
+    if number == 0 and not may_be_empty:
         raise DataError(f"{path}: expected at least one line, found an empty file.")
 
 
@@ -214,4 +215,13 @@ def _storage_errors(path: Path) -> Iterator[None]:
 def sha256_file(path: Path | str) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_text(path: Path | str) -> str:
+    """SHA-256 of a file's text, which is what a `.gz` file unpacks to, in hexadecimal."""
+    path = Path(path)
+    if path.suffix != ".gz":
+        return sha256_file(path)
+    with gzip.open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -22,7 +22,14 @@ from optical_ir.models.single_vector import (
     Vectors,
     is_muvera,
 )
-from optical_ir.pipeline import ZERO_SHOT, Pipeline, SystemRun, student_system
+from optical_ir.pipeline import (
+    ZERO_SHOT,
+    Pipeline,
+    SystemRun,
+    index_hash,
+    student_settings,
+    student_system,
+)
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.dense import pool_index, search_dense
 from optical_ir.retrieval.index import MultiVectorIndex
@@ -106,13 +113,18 @@ def _run_form(
 ) -> dict[str, SystemRun]:
     queries = list(pipeline.collection(task.topics).iter_queries())
     k = pipeline.experiment.hits
-    settings = {"encoder": sha256_file(encoder / "model.safetensors"), "form": search.form}
+    settings = {
+        "encoder": sha256_file(encoder / "model.safetensors"),
+        "index": index_hash(search.index.folder),
+        "form": search.form,
+    }
 
     def first_stage() -> Run:
         return search.search(encoder, queries, k=k)
 
     name = f"{system}-{search.form}"
-    runs = {name: pipeline.make_run(task, name, queries, settings, first_stage)}
+    student = student_settings(encoder)
+    runs = {name: pipeline.make_run(task, name, queries, settings, first_stage, student=student)}
     if is_muvera(search.form):
         candidates = runs[name].run
 
@@ -121,5 +133,5 @@ def _run_form(
             return rerank(search.index, candidates, queries, vectors, k=k)
 
         name = f"{name}-maxsim"
-        runs[name] = pipeline.make_run(task, name, queries, settings, maxsim)
+        runs[name] = pipeline.make_run(task, name, queries, settings, maxsim, student=student)
     return runs

@@ -4,7 +4,10 @@
 <output>/index/<collection>          its multi-vector index; <collection>-plain: one vector each
 <output>/bm25/<collection>           the Lucene index, and its origin in <collection>.json
 <output>/students/<name>             students
+<output>/qrels/qrels.<collection>-<topics>.txt
 <output>/runs/run.<collection>-<topics>.<system>.trec
+
+Runs and judgements have their provenance in `.json` beside them; `optical-ir verify` reads both.
 """
 
 import hashlib
@@ -22,6 +25,7 @@ from sentence_transformers import MultiVectorEncoder
 from optical_ir.collections import Collection, load_collection, read_bitext
 from optical_ir.console import track
 from optical_ir.errors import ConfigError, DataError
+from optical_ir.evaluation import describe_qrels, describe_run
 from optical_ir.experiment import Experiment, Task
 from optical_ir.files import sha256_file
 from optical_ir.models import (
@@ -33,13 +37,13 @@ from optical_ir.models import (
 )
 from optical_ir.models.single_vector import SingleVectorEncoder
 from optical_ir.provenance import describe_origin, write_origin
-from optical_ir.records import Query, ScoredDoc
+from optical_ir.records import Qrel, Query, ScoredDoc
 from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.index import build_index
 from optical_ir.retrieval.java import find_anserini_jar, find_java
 from optical_ir.retrieval.search import search_with
 from optical_ir.training import distil
-from optical_ir.trec import Run, read_run, read_topics, write_run
+from optical_ir.trec import Run, read_qrels, read_run, read_topics, write_qrels, write_run
 
 ZERO_SHOT = "zero-shot"
 BM25 = "bm25"
@@ -55,6 +59,17 @@ class SystemRun(NamedTuple):
 def student_system(student: str) -> str:
     """Name of the system in which a student answers the queries."""
     return f"optical-{student}"
+
+
+def student_settings(encoder: Path) -> dict[str, Any] | None:
+    """Give the settings that a student was made with; None for a teacher."""
+    description = read_description(encoder)
+    return _origin(description) if description.get("role") == "student" else None
+
+
+def index_hash(folder: Path) -> str:
+    """SHA-256 of the token embeddings of an index."""
+    return str(_read_json(folder / "index.json")["sha256"]["embeddings.bin"])
 
 
 class Pipeline:
@@ -107,6 +122,7 @@ class Pipeline:
                     "the foreign one."
                 )
         for task in self.experiment.tasks:
+            self._judgements(task)
             own = {query.query_id for query in self.collection(task.topics).iter_queries()}
             for file in task.translations.values():
                 if own.isdisjoint(query.query_id for query in read_topics(self.data / file)):
@@ -119,6 +135,7 @@ class Pipeline:
             find_java()
 
     def _run_task(self, task: Task) -> dict[str, SystemRun]:
+        self.qrels_file(task)
         own = list(self.collection(task.topics).iter_queries())
         translated = {
             name: read_topics(self.data / file) for name, file in task.translations.items()
@@ -135,6 +152,31 @@ class Pipeline:
         for name, queries in translated.items():
             runs[f"{BM25}-{name}"] = self._sparse(task, f"{BM25}-{name}", queries)
         return runs
+
+    def _judgements(self, task: Task) -> list[Qrel]:
+        # Some ir_datasets ids judge a pair twice alike.
+        return list(dict.fromkeys(self.collection(task.topics).iter_qrels()))
+
+    def _key(self, task: Task) -> str:
+        return f"{self.experiment.collection_key}-{task.topics}"
+
+    def qrels_file(self, task: Task) -> Path:
+        """File of a task's judgements, written if it is not there."""
+        path = self.output / "qrels" / f"qrels.{self._key(task)}.txt"
+        experiment, qrels = self.experiment, self._judgements(task)
+        settings = {"collection": experiment.collection, "topics": task.topics}
+        if not _is_done(path, _read_settings(path), settings):
+            part = path.with_name(path.name + ".part")
+            write_qrels(part, qrels, overwrite=True)
+            source = {"source": experiment.source or None, "licence": experiment.licence or None}
+            write_origin(path, settings=settings, facts={**source, **describe_qrels(part)})
+            part.replace(path)
+        elif read_qrels(path) != qrels:
+            raise ConfigError(
+                f"{path} holds other judgements than the collection. Remove it, or choose another "
+                "--output."
+            )
+        return path
 
     @cached_property
     def teacher(self) -> Path:
@@ -224,9 +266,11 @@ class Pipeline:
         folder = self.index_folder
         settings = {
             "encoder": sha256_file(encoder / "model.safetensors"),
-            "index": _read_json(folder / "index.json")["sha256"]["embeddings.bin"],
+            "index": index_hash(folder),
         }
-        return self.make_run(task, system, queries, settings, search)
+        return self.make_run(
+            task, system, queries, settings, search, student=student_settings(encoder)
+        )
 
     def _sparse(self, task: Task, system: str, queries: Sequence[Query]) -> SystemRun:
         def search() -> dict[str, list[ScoredDoc]]:
@@ -242,10 +286,11 @@ class Pipeline:
         queries: Sequence[Query],
         settings: dict[str, Any],
         search: Callable[[], Run],
+        *,
+        student: dict[str, Any] | None = None,
     ) -> SystemRun:
         """Search and write the run of a system, or read it if it is there."""
-        key = f"{self.experiment.collection_key}-{task.topics}"
-        path = self.output / "runs" / f"run.{key}.{system}.trec"
+        path = self.output / "runs" / f"run.{self._key(task)}.{system}.trec"
         settings = {
             "collection": self.experiment.collection,
             "topics": task.topics,
@@ -256,12 +301,17 @@ class Pipeline:
             **settings,
         }
         if not _is_done(path, _read_settings(path), settings):
-            rows = search()
+            part = path.with_name(path.name + ".part")
+            write_run(part, search(), tag=system, overwrite=True)
+            facts = {
+                "seed": student["settings"]["seed"] if student else None,
+                "student": student,
+                **describe_run(part, self.qrels_file(task), measures=self.experiment.measures),
+            }
             # First, since a run without it would count as one of other settings.
-            write_origin(path, settings=settings)
-            write_run(path, rows, tag=system)
-        # BM25 on another script may find nothing at all, which is a result and no broken file.
-        found = read_run(path) if path.stat().st_size else {}
+            write_origin(path, settings=settings, facts=facts)
+            part.replace(path)
+        found = read_run(path, may_be_empty=True)
         query_ids = [query.query_id for query in queries]
         run = {query_id: found.get(query_id, []) for query_id in query_ids}
         return SystemRun(run, frozenset(query_ids))

@@ -43,10 +43,21 @@ def write_origin(
     *,
     settings: Mapping[str, Any],
     inputs: Mapping[str, Path | str] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the origin of file `output` to `<output>.json` beside it."""
+    """Write the origin of file `output` to `<output>.json` beside it.
+
+    Parameters
+    ----------
+    output : path
+        Need not be there yet.
+    settings, inputs : mapping
+        See `describe_origin`.
+    facts : mapping, optional
+        What is known of the output itself, such as its SHA-256; added as further keys.
+    """
     output = Path(output)
-    origin = describe_origin(settings=settings, inputs=inputs)
+    origin = {**describe_origin(settings=settings, inputs=inputs), **(facts or {})}
     with write_file(output.with_name(output.name + ".json"), overwrite=True) as stream:
         stream.write(json.dumps(origin, indent=2, ensure_ascii=False, default=str) + "\n")
 

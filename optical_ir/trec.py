@@ -142,10 +142,11 @@ def _check_words(path: Path | str, *words: str) -> None:
             raise DataError(f"{path}: expected ids and tags without white space, found {word!r}.")
 
 
-def read_run(path: Path | str) -> dict[str, list[ScoredDoc]]:
+def read_run(path: Path | str, *, may_be_empty: bool = False) -> dict[str, list[ScoredDoc]]:
     """Rows of a TREC run by query, ordered as trec_eval orders them.
 
-    Like trec_eval this ignores the rank column: score descending, then doc id descending.
+    Like trec_eval this ignores the rank column: score descending, then doc id descending. With
+    `may_be_empty` a run without any row is fine: BM25 on another script may find nothing at all.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def read_run(path: Path | str) -> dict[str, list[ScoredDoc]]:
         query has twice.
     """
     rows: dict[str, dict[str, ScoredDoc]] = {}
-    for number, line in iter_lines(path):
+    for number, line in iter_lines(path, may_be_empty=may_be_empty):
         fields = line.split()
         if len(fields) != 6:
             raise DataError(

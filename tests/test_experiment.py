@@ -16,6 +16,8 @@ name = "tiny"
 collection = "mmarco/de/dev"
 measures = ["nDCG@10", "AP"]
 hits = 50
+source = "MS MARCO"
+licence = "non-commercial"
 
 [teacher]
 encoder = "some/model"
@@ -50,6 +52,7 @@ def read(tmp_path):
 def test_every_key_arrives_where_it_belongs(read):
     experiment = read(WHOLE)
     assert (experiment.name, experiment.hits) == ("tiny", 50)
+    assert (experiment.source, experiment.licence) == ("MS MARCO", "non-commercial")
     assert experiment.collection_key == "mmarco-de-dev"
     assert experiment.measures == ("nDCG@10", "AP")
     assert (experiment.teacher.center_on, experiment.teacher.dim) == ("demo", 64)

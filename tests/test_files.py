@@ -7,7 +7,14 @@ import hashlib
 import pytest
 
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.files import check_output, iter_lines, sha256_file, write_file, write_folder
+from optical_ir.files import (
+    check_output,
+    iter_lines,
+    sha256_file,
+    sha256_text,
+    write_file,
+    write_folder,
+)
 
 
 def test_lines_come_numbered_and_without_line_ends(tmp_path):
@@ -201,6 +208,20 @@ def test_without_resume_an_unfinished_folder_is_emptied(tmp_path):
         raise KeyError
     with write_folder(path) as part:
         assert not list(part.iterdir())
+
+
+def test_an_empty_file_is_fine_where_that_is_said(tmp_path):
+    for name in ("a.txt", "a.txt.gz"):
+        with write_file(tmp_path / name):
+            pass
+        assert list(iter_lines(tmp_path / name, may_be_empty=True)) == []
+
+
+def test_sha256_of_a_text_is_that_of_what_a_file_unpacks_to(tmp_path):
+    for name in ("a.txt", "a.txt.gz"):
+        with write_file(tmp_path / name) as stream:
+            stream.write("é\n")
+        assert sha256_text(tmp_path / name) == hashlib.sha256("é\n".encode()).hexdigest()
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):

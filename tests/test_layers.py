@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "retrieval": BASE | {"models"},
     "console": set(),
     "experiment": BASE | {"evaluation", "models", "training"},
-    "pipeline": BASE | {"collections", "console", "experiment", "models", "retrieval", "training"},
+    "pipeline": BASE
+    | {"collections", "console", "evaluation", "experiment", "models", "retrieval", "training"},
     "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval"},
     "summary": BASE | {"evaluation", "experiment", "pipeline"},
 }

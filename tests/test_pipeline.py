@@ -13,10 +13,12 @@ import pytest
 from optical_ir.cli import main
 from optical_ir.collections import load_collection
 from optical_ir.errors import ConfigError, DataError, DependencyError
+from optical_ir.evaluation import evaluate, verify
 from optical_ir.experiment import read_experiment
+from optical_ir.files import sha256_file
 from optical_ir.pipeline import Pipeline
 from optical_ir.records import ScoredDoc
-from optical_ir.trec import read_run
+from optical_ir.trec import read_qrels, read_run
 
 DOCS = [
     "the cat sees the red bird near the house",
@@ -37,6 +39,7 @@ name = "small"
 collection = "tiny"
 measures = ["RR@10", "R@3"]
 hits = 4
+licence = "CC0"
 
 [teacher]
 encoder = "{encoder}"
@@ -147,7 +150,8 @@ def reproduce(experiment: Path, data: Path, output: Path) -> int:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Bytes of what must come out the same each time."""
-    kept = [*folder.glob("runs/*.trec"), *folder.glob("index/*/*.bin"), *folder.glob("report.*.md")]
+    kept = [*folder.glob("runs/*.trec"), *folder.glob("qrels/*.txt")]
+    kept += [*folder.glob("index/*/*.bin"), *folder.glob("report.*.md")]
     kept += folder.glob("students/*/model.safetensors")
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -184,6 +188,63 @@ def test_every_system_leaves_a_run_with_its_tag_and_origin(finished):
         assert origin["command"].startswith("optical-ir reproduce")
 
 
+def test_the_output_verifies(finished):
+    assert verify(finished / "runs") == (len(SYSTEMS), 1, 0, 0)
+
+
+def test_provenance_of_a_run_has_its_student_means_and_hashes(finished):
+    runs, judged = finished / "runs", finished / "qrels" / "qrels.tiny-sw.txt"
+    origins = {
+        system: json.loads((runs / f"run.tiny-sw.{system}.trec.json").read_text())
+        for system in SYSTEMS
+    }
+    student = origins["optical-sw"].pop("student")
+    assert (student["query_lang"], student["settings"]["max_steps"]) == ("sw", 3)
+    assert origins["optical-sw"]["seed"] == student["settings"]["seed"] == 42
+    path = runs / "run.tiny-sw.optical-sw.trec"
+    means = evaluate(read_qrels(judged), read_run(path), measures=["RR@10", "R@3"]).mean()
+    assert origins["optical-sw"]["measures"] == means.to_dict()
+    assert origins["optical-sw"]["sha256"] == sha256_file(path)
+    assert {origin["qrels_sha256"] for origin in origins.values()} == {sha256_file(judged)}
+    assert {origin["n_queries"] for origin in origins.values()} == {4}
+    assert (origins["zero-shot"]["seed"], origins["zero-shot"]["student"]) == (None, None)
+    # By hand: .5 for q2 as below, 1 for q3, and 0 for two queries without a translation.
+    assert origins["bm25-part"]["measures"]["RR@10"] == 0.375
+    assert origins["bm25"]["measures"] == {"RR@10": 0.0, "R@3": 0.0}
+
+
+def test_provenance_of_judgements_has_their_source_and_counts(finished, data):
+    path = finished / "qrels" / "qrels.tiny-sw.txt"
+    assert path.read_bytes() == (data / "tiny" / "qrels.txt").read_bytes()
+    origin = json.loads(Path(f"{path}.json").read_text())
+    assert origin["settings"] == {"collection": "tiny", "topics": "sw"}
+    assert (origin["source"], origin["licence"]) == (None, "CC0")
+    assert (origin["n_queries"], origin["n_qrels"]) == (4, 5)
+    assert origin["sha256"] == sha256_file(path)
+
+
+def test_other_judgements_than_those_of_the_output_are_refused(data, copied, capsys):
+    path = copied / "qrels" / "qrels.tiny-sw.txt"
+    path.write_text(path.read_text().replace("q1 0 d0 2", "q1 0 d0 1"))
+    before = times(copied)
+    assert reproduce(data / "small.toml", data, copied) == 1
+    assert "qrels.tiny-sw.txt holds other judgements than the coll" in capsys.readouterr().err
+    assert times(copied) == before
+
+
+def test_runs_without_the_newer_facts_stay_valid(data, copied):
+    for path in copied.glob("runs/*.json"):
+        content = json.loads(path.read_text())
+        for name in ("seed", "student", "n_queries", "measures", "qrels_sha256", "sha256"):
+            del content[name]
+        path.write_text(json.dumps(content))
+    shutil.rmtree(copied / "qrels")
+    before = times(copied)
+    assert reproduce(data / "small.toml", data, copied) == 0
+    assert {name: time for name, time in times(copied).items() if "qrels" not in name} == before
+    assert verify(copied / "runs").n_runs == len(SYSTEMS)
+
+
 def test_bm25_on_another_language_finds_nothing_and_that_is_a_result(finished):
     assert (finished / "runs" / "run.tiny-sw.bm25.trec").read_text() == ""
 
@@ -192,7 +253,7 @@ def test_nothing_unfinished_is_left(finished):
     names = {path.name for path in finished.rglob("*")}
     assert not [name for name in names if re.search(r"\.(tmp|old|lock|part)$", name)]
     assert {path.name for path in finished.iterdir()} == {
-        *("teacher", "students", "index", "bm25", "runs"),
+        *("teacher", "students", "index", "bm25", "qrels", "runs"),
         *("report.small.md", "report.small.json"),
     }
 
@@ -258,7 +319,11 @@ def test_a_changed_setting_is_named_and_nothing_is_touched(
         ("optical_ir.retrieval.index.encode_documents", ["index", "runs"]),
         ("optical_ir.pipeline.search_with", ["runs"]),
         ("optical_ir.pipeline.write_origin", ["runs", "bm25"]),
+        ("optical_ir.pipeline.write_origin", ["qrels"]),
         ("optical_ir.pipeline.write_run", ["runs"]),
+        ("optical_ir.pipeline.describe_run", ["runs"]),
+        ("optical_ir.pipeline.write_qrels", ["qrels"]),
+        ("optical_ir.pipeline.describe_qrels", ["qrels"]),
         ("optical_ir.trec._check_rows", ["runs"]),
         ("optical_ir.pipeline.Bm25Index.build", ["runs", "bm25"]),
     ],
@@ -279,6 +344,8 @@ def test_a_killed_stage_leaves_nothing_half_and_the_next_call_completes(
     assert not [path for path in copied.rglob("*.tmp") if path.is_file()]
     assert reproduce(data / "small.toml", data, copied) == 0
     assert contents(copied) == whole
+    assert verify(copied / "runs").n_runs == len(SYSTEMS)
+    assert not list(copied.rglob("*.part"))
 
 
 def test_a_student_goes_on_from_its_checkpoint(data, finished, copied, monkeypatch, caplog):
@@ -317,6 +384,14 @@ def changed(data, tmp_path, word_index):
 def test_missing_input_is_met_before_any_work(changed, tmp_path, old, new, error, message):
     with pytest.raises(error, match=message):
         changed(old, new).run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_judgements_are_met_before_any_work(data, changed, tmp_path):
+    other = shutil.copytree(data / "tiny", data / "unjudged")
+    (other / "qrels.txt").unlink()
+    with pytest.raises(ConfigError, match="expected judgements for topics 'sw'"):
+        changed('collection = "tiny"', 'collection = "unjudged"').run()
     assert not (tmp_path / "out").exists()
 
 

@@ -59,6 +59,12 @@ def test_an_origin_is_written_beside_its_output(tmp_path):
     assert json.loads((tmp_path / "run.trec.json").read_text())["settings"] == {}
 
 
+def test_facts_of_an_output_are_keys_of_their_own(tmp_path):
+    write_origin(tmp_path / "run.trec", settings={"k": 1}, facts={"sha256": "0", "seed": None})
+    origin = json.loads((tmp_path / "run.trec.json").read_text())
+    assert (origin["settings"], origin["sha256"], origin["seed"]) == ({"k": 1}, "0", None)
+
+
 def test_without_git_the_commit_is_unknown(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert describe_origin(settings={})["commit"] is None

@@ -97,6 +97,13 @@ def test_bad_runs_are_errors_with_the_line(tmp_path, text, message):
         read_run(write(tmp_path, text))
 
 
+def test_a_run_may_be_empty_where_that_is_said(tmp_path):
+    path = write(tmp_path, "")
+    assert read_run(path, may_be_empty=True) == {}
+    with pytest.raises(DataError, match="found an empty file"):
+        read_run(path)
+
+
 def test_a_run_is_written_with_ranks_and_strictly_decreasing_scores(tmp_path):
     path = tmp_path / "run.trec"
     write_run(path, {"q1": rows_of([1.0, 2.0, 2.0, 1.9999999])}, tag="bm25")

@@ -9,7 +9,7 @@ from optical_ir import __version__
 from optical_ir.cli.bridge import encode_queries, environment, export, index_vectors
 from optical_ir.cli.experiments import demo, reproduce
 from optical_ir.cli.indexing import encode, index, prepare
-from optical_ir.cli.judging import compare, evaluate
+from optical_ir.cli.judging import compare, evaluate, verify
 from optical_ir.cli.models import build_teacher, distil
 from optical_ir.cli.searching import rerank, search
 from optical_ir.console import STDERR, set_up_logging
@@ -26,7 +26,7 @@ app = typer.Typer(
 for _verb in (
     *(demo, reproduce),
     *(prepare, build_teacher, distil, encode, index, search, rerank),
-    *(evaluate, compare),
+    *(evaluate, compare, verify),
     *(environment, export, encode_queries, index_vectors),
 ):
     app.command(_verb.__name__.replace("_", "-"))(_verb)

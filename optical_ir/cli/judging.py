@@ -1,4 +1,4 @@
-"""The verbs on runs: evaluate, compare."""
+"""The verbs on runs: evaluate, compare, verify."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,6 +55,34 @@ def compare(
         seed=seed,
     )
     typer.echo(render(comparison, format=format, per_query=per_query), nl=False)
+
+
+def verify(
+    runs: Annotated[Path, typer.Argument(help="Folder of run.KEY.SYSTEM.trec.gz or .trec.")],
+    qrels: Annotated[
+        Path | None, typer.Option(help="Folder of qrels.KEY.txt; qrels/ beside RUNS by default.")
+    ] = None,
+    tables: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Markdown file, may be repeated; README.md and docs/*.md beside RUNS by default."
+        ),
+    ] = None,
+) -> None:
+    """Re-score reported runs; fail on the first run, judgement or figure that is not right.
+
+    Figures are those of tables right below a comment that names their measures, as
+    <!-- runs: nDCG@10 / R@100 -->.
+    """
+    from optical_ir.evaluation import verify as verify_runs
+
+    done = verify_runs(runs, qrels=qrels, tables=tables)
+    typer.echo(
+        f"Verified runs: {done.n_runs}, judgement files: {done.n_qrels_files}, "
+        f"tables: {done.n_tables}, figures: {done.n_figures}."
+    )
+    if not done.n_tables:
+        typer.echo("No table is marked <!-- runs: MEASURE / MEASURE -->, so no figure was checked.")
 
 
 def _named_runs(paths: list[Path]) -> dict[str, Any]:

@@ -1,24 +1,30 @@
-"""Measures, significance tests, comparisons of runs and their reports."""
+"""Measures, significance tests, comparisons of runs, reports, and verifying what they say."""
 
 from optical_ir.evaluation.comparison import Comparison, Contrast, compare
 from optical_ir.evaluation.measures import DEFAULT_MEASURES, check_measures, evaluate
 from optical_ir.evaluation.report import FORMATS, render
+from optical_ir.evaluation.reported import describe_qrels, describe_run
 from optical_ir.evaluation.significance import (
     holm_correction,
     randomisation_test,
     student_t_test,
 )
+from optical_ir.evaluation.verification import Verified, verify
 
 __all__ = [
     "DEFAULT_MEASURES",
     "FORMATS",
     "Comparison",
     "Contrast",
+    "Verified",
     "check_measures",
     "compare",
+    "describe_qrels",
+    "describe_run",
     "evaluate",
     "holm_correction",
     "randomisation_test",
     "render",
     "student_t_test",
+    "verify",
 ]

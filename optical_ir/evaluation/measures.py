@@ -105,6 +105,17 @@ def evaluate(
     return frame.reindex(pd.Index(list(judgements), name="query_id"), fill_value=0.0)
 
 
+def mean_values(qrels: Iterable[Qrel], run: Run, *, measures: Sequence[str]) -> dict[str, float]:
+    """Means of a run over all judged queries, by measure; see `evaluate`.
+
+    A run may leave judged queries unanswered, which then count as 0 without a warning.
+    """
+    qrels = list(qrels)
+    answers = {qrel.query_id: run.get(qrel.query_id, ()) for qrel in qrels}
+    means = evaluate(qrels, answers, measures=measures).mean()
+    return {str(measure): float(value) for measure, value in means.items()}
+
+
 def check_measures(measures: Sequence[str]) -> dict[str, str]:
     """Names that ranx gives to measures; a `ConfigError` if one is unknown or there are none."""
     if not measures:

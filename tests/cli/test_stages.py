@@ -9,6 +9,7 @@ import pytest
 from optical_ir.collections import load_collection
 from optical_ir.errors import DependencyError
 from optical_ir.files import sha256_file
+from optical_ir.provenance import write_origin
 from optical_ir.retrieval.java import start_jvm
 from optical_ir.trec import read_qrels, read_run
 
@@ -119,6 +120,45 @@ def test_runs_of_the_same_file_name_are_told_apart_by_path(cli, judged, tmp_path
 
 def test_a_run_given_twice_is_refused(cli, judged):
     assert "twice" in cli("compare", judged[0], judged[1], judged[1]).error
+
+
+@pytest.fixture
+def reported(tmp_path):
+    """Give a folder with one run and its judgements, each with provenance."""
+    for name, text in (
+        ("qrels/qrels.demo-sw.txt", "q1 0 a 1\nq2 0 b 1\n"),
+        ("runs/run.demo-sw.bm25.trec", "q1 Q0 a 1 2.0 bm25\nq2 Q0 a 1 2.0 bm25\n"),
+    ):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+        write_origin(tmp_path / name, settings={"system": "bm25"})
+    return tmp_path
+
+
+def test_verify_counts_what_it_checked(cli, reported):
+    table = "| system | demo-sw |\n|---|---|\n| bm25 | 0.5000 |\n"
+    (reported / "README.md").write_text(f"<!-- runs: RR -->\n{table}")
+    done = cli("verify", reported / "runs")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "Verified runs: 1, judgement files: 1, tables: 1, figures: 1.\n"
+    (reported / "README.md").rename(reported / "wrong.md").write_text(
+        f"<!-- runs: P@1 / RR -->\n{table.replace('0.5000', '0.5000 / 0.7500')}"
+    )
+    done = cli("verify", reported / "runs", "--tables", reported / "wrong.md")
+    assert done.error == (
+        f"{reported}/wrong.md, line 4: 'bm25' under 'demo-sw': RR: found 0.7500, recomputed 0.5000 "
+        f"from {reported}/runs/run.demo-sw.bm25.trec. Correct the figure, or restore the run."
+    )
+
+
+def test_verify_says_that_no_table_is_marked(cli, reported):
+    qrels = (reported / "qrels").rename(reported / "judged")
+    done = cli("verify", reported / "runs", "--qrels", qrels)
+    assert done.out.splitlines() == [
+        "Verified runs: 1, judgement files: 1, tables: 0, figures: 0.",
+        "No table is marked <!-- runs: MEASURE / MEASURE -->, so no figure was checked.",
+    ]
+    assert "expected a folder of runs" in cli("verify", reported / "judged").error
 
 
 def test_qrels_can_come_from_the_prepared_folder(cli, work, needed, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation import DEFAULT_MEASURES, evaluate
+from optical_ir.evaluation.measures import mean_values
 from optical_ir.records import Qrel, ScoredDoc
 from optical_ir.trec import read_run, write_run
 
@@ -210,3 +211,10 @@ def test_a_run_that_found_nothing_at_all_scores_zero_and_misses_nothing(caplog):
     assert (values == 0).all(axis=None)
     assert list(values.index) == ["q1", "q2"]
     assert not caplog.text
+
+
+def test_means_count_unanswered_queries_as_0_and_say_nothing_of_them(caplog):
+    run = {"q1": RUN["q1"], "unjudged": RUN["q1"]}
+    assert mean_values(QRELS, run, measures=["RR", "R@5"]) == {"RR": 0.5, "R@5": 0.5}
+    assert mean_values(QRELS, {}, measures=["RR"]) == {"RR": 0.0}
+    assert not caplog.records
