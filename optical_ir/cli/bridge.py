@@ -41,8 +41,8 @@ def export(
         ),
     ] = False,
     repetitions: Annotated[int, typer.Option(help="Partitions of the space.")] = 20,
-    bits: Annotated[int, typer.Option(help="Hyperplanes of a partition.")] = 4,
-    projection: Annotated[int, typer.Option(help="Values kept of a token vector.")] = 16,
+    bits: Annotated[int, typer.Option(help="Hyperplanes of a partition.")] = 1,
+    projection: Annotated[int, typer.Option(help="Values kept of a token vector.")] = 64,
     seed: Annotated[int, typer.Option(help="Of the planes and projections.")] = 42,
     overwrite: Overwrite = False,
 ) -> None:

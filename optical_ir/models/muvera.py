@@ -30,6 +30,9 @@ _MOST_BITS = 12
 class MuveraSettings:
     """How token embeddings are folded into one vector; documents and queries must share it.
 
+    The defaults, few cells of many values, were chosen on the Somali tuning half of FLORES-ICT,
+    where they found more at a given width than many cells of few values.
+
     Attributes
     ----------
     repetitions : int
@@ -43,8 +46,8 @@ class MuveraSettings:
     """
 
     repetitions: int = 20
-    bits: int = 4
-    projection: int = 16
+    bits: int = 1
+    projection: int = 64
     seed: int = 42
 
     def __post_init__(self) -> None:
@@ -63,7 +66,7 @@ class MuveraSettings:
 
     @classmethod
     def from_name(cls, name: str) -> "MuveraSettings":
-        """Read settings written as ``muvera-20x4x16``: repetitions, bits, projection.
+        """Read settings written as ``muvera-20x1x64``: repetitions, bits, projection.
 
         Raises
         ------
@@ -73,7 +76,7 @@ class MuveraSettings:
         found = re.fullmatch(r"muvera-(\d+)x(\d+)x(\d+)", name)
         if not found:
             raise ConfigError(
-                f"expected muvera-REPETITIONSxBITSxPROJECTION, as muvera-20x4x16, found {name!r}."
+                f"expected muvera-REPETITIONSxBITSxPROJECTION, as muvera-20x1x64, found {name!r}."
             )
         repetitions, bits, projection = map(int, found.groups())
         return cls(repetitions=repetitions, bits=bits, projection=projection)

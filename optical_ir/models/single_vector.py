@@ -33,7 +33,7 @@ from optical_ir.models.muvera import Muvera, MuveraSettings
 Vectors = npt.NDArray[np.float32]
 
 PLAIN, MEAN = "plain", "mean"
-"""Names of the first and the last of these forms; the others are called as ``muvera-20x4x16``."""
+"""Names of the first and the last of these forms; the others are called as ``muvera-20x1x64``."""
 
 
 def is_muvera(form: str) -> bool:
