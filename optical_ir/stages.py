@@ -1,0 +1,62 @@
+"""Whether the output of a stage is there, and is what was asked for."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from optical_ir.errors import ConfigError
+from optical_ir.models import read_description
+from optical_ir.records import Query
+
+
+def student_settings(encoder: Path) -> dict[str, Any] | None:
+    """Give the settings that a student was made with; None for a teacher."""
+    description = read_description(encoder)
+    return settings_of(description) if description.get("role") == "student" else None
+
+
+def index_hash(folder: Path) -> str:
+    """SHA-256 of the token embeddings of an index."""
+    return str(read_json(folder / "index.json")["sha256"]["embeddings.bin"])
+
+
+def digest_queries(queries: Sequence[Query]) -> str:
+    """SHA-256 of queries as a topics file would have them."""
+    lines = "".join(f"{query.query_id}\t{query.text}\n" for query in queries)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def is_done(path: Path, found: Any, expected: dict[str, Any]) -> bool:
+    """Whether `path` holds what is asked for; an error if it holds something else."""
+    if not path.exists():
+        return False
+    expected = json.loads(json.dumps(expected, default=str))
+    if found == expected:
+        return True
+    found = found if isinstance(found, dict) else {}
+    differing = sorted(key for key in expected if found.get(key) != expected[key])
+    raise ConfigError(
+        f"{path} was made with other settings ({', '.join(differing) or 'unknown'}). "
+        "Remove it, or choose another --output."
+    )
+
+
+def settings_of(description: dict[str, Any]) -> Any:
+    """Find the settings in the origin of a description; None without."""
+    return description.get("origin", {}).get("settings")
+
+
+def read_settings(path: Path) -> Any:
+    """Read the settings in the origin beside an output; None without."""
+    return read_json(Path(f"{path}.json")).get("settings")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file; empty if there is none, or it is damaged."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content
