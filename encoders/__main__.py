@@ -22,6 +22,10 @@ from optical_ir.retrieval.environment import import_pyserini
 from .registration import register
 
 COMMANDS = ("pyserini.encode", "pyserini.search.faiss", "pyserini.search.hybrid")
+SUB_COMMANDS = ("input", "output", "encoder")
+"""Of `pyserini.encode`, which splits its arguments at these words wherever they stand."""
+PATHS = ("--corpus", "--embeddings", "--encoder")
+"""Flags of `pyserini.encode` whose values may be such words."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,15 +57,15 @@ def named_encoders(flags: Sequence[str]) -> list[str]:
 
 
 def check_values(flags: Sequence[str]) -> None:
-    """Refuse values that `pyserini.encode` would take for its sub-commands.
+    """Refuse paths that `pyserini.encode` would take for its sub-commands.
 
     Raises
     ------
     ConfigError
-        If a flag's value is `input`, `output` or `encoder`.
+        If a path is just `input`, `output` or `encoder`.
     """
     for flag, value in pairwise(flags):
-        if flag.startswith("--") and value in ("input", "output", "encoder"):
+        if flag in PATHS and value in SUB_COMMANDS:
             raise ConfigError(
                 f"{flag} {value}: expected another value, since Pyserini takes this one for the "
                 f"sub-command. Write it as ./{value}"

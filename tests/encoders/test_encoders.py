@@ -9,7 +9,7 @@ import pytest
 
 import encoders
 from encoders import KEYS, register, registration
-from encoders.__main__ import main, named_encoders
+from encoders.__main__ import check_values, main, named_encoders
 from encoders.adapters import encoder_classes
 from optical_ir.errors import ConfigError
 from optical_ir.retrieval.environment import import_pyserini
@@ -77,6 +77,10 @@ def test_launcher_tells_what_is_missing_in_one_line(pyserini_encode):
 def test_value_that_pyserini_takes_for_a_sub_command_is_refused(pyserini_encode, word):
     with pytest.raises(SystemExit, match=rf"--embeddings {word}: .*Write it as \./{word}"):
         main(["pyserini.encode", "input", "--corpus", "c", "output", "--embeddings", word])
+
+
+def test_sub_command_after_a_flag_without_value_is_one():
+    check_values("input --corpus c output --embeddings v --to-faiss encoder --encoder e".split())
 
 
 def test_launcher_finds_encoders_in_both_spellings():
