@@ -17,9 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-from optical_ir.errors import DataError
+from optical_ir.errors import ConfigError, DataError
 from optical_ir.models.encoder import (
     TokenVectors,
     embedding_dim,
@@ -156,12 +157,23 @@ def load_single_vector(name: str | Path, *, device: str | None = None) -> Single
     """
     description = read_description(name)
     if description.get("role") == "single-vector":
-        return CheckpointEncoder(SentenceTransformer(str(name), device=device).eval())
+        return CheckpointEncoder(_load_checkpoint(name, device))
     encoder = load_encoder(name, device=device)
     dim = embedding_dim(encoder)
     if "muvera" in description:
         return PoolingEncoder(encoder, Muvera(_read_settings(name, description["muvera"]), dim))
     return PoolingEncoder(encoder, MeanPooling(dim))
+
+
+def _load_checkpoint(name: str | Path, device: str | None) -> SentenceTransformer:
+    try:
+        return SentenceTransformer(str(name), device=device).eval()
+    except (OSError, ValueError, KeyError, SafetensorError) as err:
+        reason = str(err).strip().split("\n")[0]
+        raise ConfigError(
+            f"Encoder {str(name)!r}: expected a plain checkpoint, but it does not load ({reason}). "
+            "Export the encoder again."
+        ) from err
 
 
 def _read_settings(name: str | Path, values: Any) -> MuveraSettings:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -66,6 +67,13 @@ def test_folder_is_a_plain_checkpoint(folder):
 
     assert AutoModel.from_pretrained(folder, add_pooling_layer=False).config.model_type == "bert"
     assert json.loads((folder / "optical.json").read_text())["role"] == "single-vector"
+
+
+def test_damaged_checkpoint_is_told(folder, tmp_path):
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(ConfigError, match=r"does not load .* Export the encoder again"):
+        load_single_vector(damaged, device="cpu")
 
 
 def test_length_of_documents_goes_into_the_tokenizer(tiny_encoder):
