@@ -146,6 +146,8 @@ def real_java(monkeypatch):
 def test_jvm_leaves_interrupts_stdout_and_environment_to_python(real_java):
     done = run_python(
         "import os, signal, time\n"
+        # Shells ignore it in what they run in the background.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from optical_ir.retrieval.java import start_jvm\n"
         "before = dict(os.environ)\n"
         "start_jvm()\n"
