@@ -44,6 +44,9 @@ QUERY_LENGTH = 64
 DOCUMENT_LENGTH = 180
 """Tokens kept of a document, as in ColBERT (Khattab and Zaharia 2020, section 4.1)."""
 
+_WORTHWHILE = 1.2
+"""Speed-up of bfloat16 below which float32 is kept; what was seen is 1.8, or below 1."""
+
 _WORD_MARKS = ("\u2581", "\u0120", "##")
 _PUNCTUATION = frozenset(string.punctuation)
 
@@ -248,10 +251,6 @@ def has_fast_bfloat16(device: torch.device) -> bool:
         and bool(torch.cpu._is_avx512_bf16_supported())
         and _bfloat16_speed_up() > _WORTHWHILE
     )
-
-
-_WORTHWHILE = 1.2
-"""Speed-up below which the precision of float32 is kept; what was seen is 1.8, or below 1."""
 
 
 @cache
