@@ -103,8 +103,12 @@ def run_one_vector(pipeline: Pipeline) -> dict[str, dict[str, SystemRun]]:
 def _index_folder(pipeline: Pipeline, form: str) -> Path:
     if form != PLAIN:
         return pipeline.index_folder
-    name = f"{pipeline.experiment.collection_key}-{PLAIN}"
-    return pipeline.build_index(name, lambda: plain_encoder(pipeline.teacher))
+    return pipeline.build_index(
+        f"{pipeline.experiment.collection_key}-{PLAIN}",
+        lambda: plain_encoder(pipeline.teacher),
+        # Not the teacher's token embeddings, which late interaction would take it for.
+        space=f"{pipeline.space}-{PLAIN}",
+    )
 
 
 def _run_form(

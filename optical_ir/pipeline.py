@@ -215,15 +215,21 @@ class Pipeline:
     def index_folder(self) -> Path:
         """Folder of the teacher's index of the collection, built if it is not there."""
         return self.build_index(
-            self.experiment.collection_key, lambda: fast_inference(load_encoder(self.teacher))
+            self.experiment.collection_key,
+            lambda: fast_inference(load_encoder(self.teacher)),
+            space=self.space,
         )
 
     def build_index(
-        self, name: str, load: Callable[[], MultiVectorEncoder | SingleVectorEncoder]
+        self,
+        name: str,
+        load: Callable[[], MultiVectorEncoder | SingleVectorEncoder],
+        *,
+        space: str,
     ) -> Path:
         """Encode the collection into index `name` with what `load` gives, if it is not there."""
         folder = self.output / "index" / name
-        settings = {"collection": self.experiment.collection, "teacher": self._space}
+        settings = {"collection": self.experiment.collection, "teacher": self.space}
         if not is_done(folder, settings_of(read_json(folder / "index.json")), settings):
             collection = self._open(self.experiment.collection)
             docs = collection.iter_docs()
@@ -232,13 +238,14 @@ class Pipeline:
                 shown,
                 load(),
                 folder,
-                space=self._space,
+                space=space,
                 origin=describe_origin(settings=settings),
             )
         return folder
 
     @cached_property
-    def _space(self) -> str:
+    def space(self) -> str:
+        """Key of the teacher's embedding space."""
         return str(read_description(self.teacher)["space"])
 
     @property

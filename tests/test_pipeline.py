@@ -18,6 +18,7 @@ from optical_ir.experiment import read_experiment
 from optical_ir.files import sha256_file
 from optical_ir.pipeline import Pipeline
 from optical_ir.records import ScoredDoc
+from optical_ir.retrieval.search import search_with
 from optical_ir.trec import read_qrels, read_run
 
 DOCS = [
@@ -484,6 +485,12 @@ def test_forms_of_one_vector_leave_runs_beside_the_others(data, one_vector):
     before = times(output)
     assert reproduce(experiment, data, output) == 0
     assert times(output) == before
+
+
+def test_index_of_plain_vectors_is_not_taken_for_one_of_tokens(one_vector):
+    output, _ = one_vector
+    with pytest.raises(ConfigError, match="belong to different teachers"):
+        search_with(str(output / "teacher"), output / "index" / "tiny-plain", [])
 
 
 def test_candidates_of_a_form_are_ranked_by_maxsim(one_vector):
