@@ -1,12 +1,16 @@
-"""Batches of sentences of like length, so that little of a step is spent on padding."""
+"""Which pairs make a batch: those of like length, from the parts of a bitext by their shares."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, count
 from typing import Any
 
 import torch
 from datasets import Dataset
-from sentence_transformers.base.sampler import DefaultBatchSampler
+from sentence_transformers.base.sampler import DefaultBatchSampler, MultiDatasetDefaultBatchSampler
 from torch.utils.data import RandomSampler
+
+_ROUNDS = 1_000_000
+"""More passes over a part than an epoch can need; each has an order of its own."""
 
 _POOL = 50
 """Batches whose sentences are sorted together, as in transformers' LengthGroupedSampler."""
@@ -38,3 +42,42 @@ class LengthGroupedBatches(DefaultBatchSampler):
         whole = [rows for rows in batches if len(rows) == self.batch_size or not self.drop_last]
         for number in torch.randperm(len(whole), generator=generator):
             yield whole[number].tolist()
+
+
+class MixedBatches(MultiDatasetDefaultBatchSampler):
+    """Batches from several parts, drawn at random in proportion to their shares.
+
+    A batch has pairs of one part only, so that in-batch comparisons stay within a language. An
+    epoch is as many batches as the parts have together; a part whose pairs are used up before
+    the epoch ends is shuffled and begun again. The order depends on seed and epoch alone.
+
+    Parameters
+    ----------
+    dataset, batch_samplers, generator, seed
+        See `MultiDatasetDefaultBatchSampler`.
+    shares : sequence of float
+        One a part, above 0; relative to each other.
+    """
+
+    def __init__(self, *args: Any, shares: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.shares = torch.tensor(shares, dtype=torch.float64)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield the row numbers of each batch of the current epoch."""
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        parts = torch.multinomial(self.shares, len(self), replacement=True, generator=generator)
+        starts = [0, *accumulate(len(rows) for rows in self.dataset.datasets)]
+        streams = [self._repeat(number) for number in range(len(self.batch_samplers))]
+        for part in parts.tolist():
+            yield [starts[part] + row for row in next(streams[part])]
+
+    def _repeat(self, part: int) -> Iterator[list[int]]:
+        sampler: Any = self.batch_samplers[part]
+        for number in count(self.epoch * _ROUNDS):
+            sampler.set_epoch(number)
+            yield from sampler
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return sum(map(len, self.batch_samplers))

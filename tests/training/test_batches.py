@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from datasets import Dataset
+from torch.utils.data import ConcatDataset
 
-from optical_ir.training.batches import LengthGroupedBatches
+from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,45 @@ def test_sentences_of_a_batch_are_more_alike_than_chance(dataset):
     batches = LengthGroupedBatches(dataset, 8, True, seed=3)
     spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
     assert spread < np.ptp(lengths) / 3
+
+
+@pytest.fixture
+def mixed(dataset):
+    """Give a maker of batches from parts of 160 and 43 pairs in shares of 1 to 3."""
+
+    def make(seed=3):
+        parts = [dataset.select(range(160)), dataset.select(range(160, 203))]
+        samplers = [LengthGroupedBatches(part, 8, True, seed=seed) for part in parts]
+        return MixedBatches(ConcatDataset(parts), samplers, seed=seed, shares=[1, 3])
+
+    return make
+
+
+def test_a_batch_has_pairs_of_one_part_only(mixed):
+    batches = list(mixed())
+    assert len(batches) == len(mixed()) == 25
+    assert {len({row < 160 for row in batch}) for batch in batches} == {1}
+
+
+def test_parts_come_in_their_shares_and_a_small_one_again_in_another_order(mixed):
+    sampler = mixed()
+    small = []
+    for epoch in range(40):
+        sampler.set_epoch(epoch)
+        small += [batch for batch in sampler if batch[0] >= 160]
+    # 1,000 draws: three standard deviations are .04.
+    assert len(small) / 1000 == pytest.approx(0.75, abs=0.04)
+    first, second = small[:5], small[5:10]
+    for whole in (first, second):
+        assert len({row for batch in whole for row in batch}) == 40
+    assert first != second
+
+
+def test_order_of_a_mixture_depends_on_seed_and_epoch_alone(mixed):
+    one, other = mixed(), mixed(seed=4)
+    first = list(one)
+    assert first == list(one) == list(mixed()) != list(other)
+    one.set_epoch(1)
+    assert list(one) != first
+    one.set_epoch(0)
+    assert list(one) == first
