@@ -22,12 +22,7 @@ from optical_ir.models.single_vector import (
     Vectors,
     is_muvera,
 )
-from optical_ir.pipeline import (
-    ZERO_SHOT,
-    Pipeline,
-    SystemRun,
-    student_system,
-)
+from optical_ir.pipeline import Pipeline, SystemRun
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.dense import pool_index, search_dense
 from optical_ir.retrieval.index import MultiVectorIndex
@@ -35,6 +30,7 @@ from optical_ir.retrieval.queries import encode_for
 from optical_ir.retrieval.rerank import rerank
 from optical_ir.retrieval.search import search_index
 from optical_ir.stages import index_hash, student_settings
+from optical_ir.systems import ZERO_SHOT
 from optical_ir.trec import Run
 
 
@@ -82,29 +78,32 @@ class OneVectorSearch:
 
 
 def run_one_vector(pipeline: Pipeline) -> dict[str, dict[str, SystemRun]]:
-    """Run what is missing of an experiment's forms; give the runs by topics and system.
+    """Run what is missing of an experiment's forms; give the runs by task and system.
 
-    Students are searched in every form, the untrained teacher only in those that stand alone.
+    The first student is searched in every form, the teacher only in those that stand alone.
     """
-    tasks = pipeline.experiment.tasks
-    runs: dict[str, dict[str, SystemRun]] = {task.topics: {} for task in tasks}
-    for form in pipeline.experiment.one_vector:
-        search = OneVectorSearch(form, _index_folder(pipeline, form))
-        for task in tasks:
-            system = student_system(task.student)
-            student = pipeline.student(task.student)
-            runs[task.topics] |= _run_form(pipeline, task, search, system, student)
-            if not is_muvera(form):
-                teacher = pipeline.teacher
-                runs[task.topics] |= _run_form(pipeline, task, search, ZERO_SHOT, teacher)
+    experiment = pipeline.experiment
+    runs: dict[str, dict[str, SystemRun]] = {task.key: {} for task in experiment.tasks}
+    plan = next(iter(experiment.students))
+    for form in experiment.one_vector:
+        for collection, tasks in experiment.tasks_by_collection():
+            search = OneVectorSearch(form, _index_folder(pipeline, collection, form))
+            for task in tasks:
+                system, student = next(experiment.students_of(plan, task))
+                encoders = {system: (student.name, pipeline.student(student))}
+                if not is_muvera(form):
+                    encoders[ZERO_SHOT] = (ZERO_SHOT, pipeline.teacher)
+                for name, (tag, encoder) in encoders.items():
+                    runs[task.key] |= _run_form(pipeline, task, search, name, tag, encoder)
     return runs
 
 
-def _index_folder(pipeline: Pipeline, form: str) -> Path:
+def _index_folder(pipeline: Pipeline, collection: str, form: str) -> Path:
     if form != PLAIN:
-        return pipeline.index_folder
+        return pipeline.index_folder(collection)
     return pipeline.build_index(
-        f"{pipeline.experiment.collection_key}-{PLAIN}",
+        f"{collection}-{PLAIN}",
+        collection,
         lambda: plain_encoder(pipeline.teacher),
         # Not the teacher's token embeddings, which late interaction would take it for.
         space=f"{pipeline.space}-{PLAIN}",
@@ -112,9 +111,9 @@ def _index_folder(pipeline: Pipeline, form: str) -> Path:
 
 
 def _run_form(
-    pipeline: Pipeline, task: Task, search: OneVectorSearch, system: str, encoder: Path
+    pipeline: Pipeline, task: Task, search: OneVectorSearch, system: str, tag: str, encoder: Path
 ) -> dict[str, SystemRun]:
-    queries = list(pipeline.collection(task.topics).iter_queries())
+    queries = pipeline.queries(task)
     k = pipeline.experiment.hits
     settings = {
         "encoder": sha256_file(encoder / "model.safetensors"),
@@ -125,9 +124,9 @@ def _run_form(
     def first_stage() -> Run:
         return search.search(encoder, queries, k=k)
 
-    name = f"{system}-{search.form}"
+    name, tag = f"{system}-{search.form}", f"{tag}-{search.form}"
     student = student_settings(encoder)
-    runs = {name: pipeline.make_run(task, name, queries, settings, first_stage, student=student)}
+    runs = {name: pipeline.make_run(task, tag, queries, settings, first_stage, student=student)}
     if is_muvera(search.form):
         candidates = runs[name].run
 
@@ -135,6 +134,7 @@ def _run_form(
             vectors = encode_for(search.index, str(encoder), queries)
             return rerank(search.index, candidates, queries, vectors, k=k)
 
-        name = f"{name}-maxsim"
-        runs[name] = pipeline.make_run(task, name, queries, settings, maxsim, student=student)
+        runs[f"{name}-maxsim"] = pipeline.make_run(
+            task, f"{tag}-maxsim", queries, settings, maxsim, student=student
+        )
     return runs

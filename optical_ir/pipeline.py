@@ -1,7 +1,7 @@
 """Running an experiment: each stage reads files, writes files, and is skipped once it is done.
 
 <output>/teacher                     the teacher
-<output>/index/<collection>          its multi-vector index; <collection>-plain: one vector each
+<output>/index/<collection>          multi-vector index; <collection>-plain: one vector each
 <output>/bm25/<collection>           the Lucene index, and its origin in <collection>.json
 <output>/students/<name>             students
 <output>/qrels/qrels.<collection>-<topics>.txt
@@ -10,6 +10,7 @@
 Runs and judgements have their provenance in `.json` beside them; `optical-ir verify` reads both.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -24,7 +25,7 @@ from optical_ir.collections import Collection, load_collection, read_bitext
 from optical_ir.console import track
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation import describe_qrels, describe_run
-from optical_ir.experiment import Experiment, Task
+from optical_ir.experiment import Experiment, Student, Task
 from optical_ir.files import sha256_file
 from optical_ir.models import (
     center_encoder,
@@ -35,25 +36,19 @@ from optical_ir.models import (
 )
 from optical_ir.models.single_vector import SingleVectorEncoder
 from optical_ir.provenance import describe_origin, write_origin
-from optical_ir.records import Qrel, Query, ScoredDoc
+from optical_ir.records import BitextPair, Qrel, Query
 from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.index import build_index
 from optical_ir.retrieval.java import find_anserini_jar, find_java
-from optical_ir.retrieval.search import search_with
 from optical_ir.stages import (
     digest_queries,
-    index_hash,
     is_done,
     read_json,
     read_settings,
     settings_of,
-    student_settings,
 )
-from optical_ir.training import distil
+from optical_ir.training import BitextPart, distil
 from optical_ir.trec import Run, read_qrels, read_run, read_topics, write_qrels, write_run
-
-ZERO_SHOT = "zero-shot"
-BM25 = "bm25"
 
 
 class SystemRun(NamedTuple):
@@ -61,11 +56,6 @@ class SystemRun(NamedTuple):
 
     run: Run
     query_ids: frozenset[str]
-
-
-def student_system(student: str) -> str:
-    """Name of the system in which a student answers the queries."""
-    return f"optical-{student}"
 
 
 class Pipeline:
@@ -87,19 +77,18 @@ class Pipeline:
     ) -> None:
         self.experiment, self.data, self.output = experiment, data, output
         self.progress = progress
+        self.students_folder, self.runs_folder = output / "students", output / "runs"
+        self._bm25: dict[str, Bm25Index] = {}
 
-    def run(self) -> dict[str, dict[str, SystemRun]]:
-        """Run what is missing; give the runs by topics and system, in table order."""
-        self._check_inputs()
-        tasks = self.experiment.tasks
-        shown = track(tasks, "Tasks", len(tasks), progress=self.progress)
-        return {task.topics: self._run_task(task) for task in shown}
+    def collection(self, key: str, topics: str | None = None) -> Collection:
+        """Open a collection of the experiment, with the queries named `topics`."""
+        return self.open(self._name(key), topics)
 
-    def collection(self, topics: str) -> Collection:
-        """Open the experiment's collection with the queries named `topics`."""
-        return self._open(self.experiment.collection, topics)
+    def _name(self, key: str) -> str:
+        return self.experiment.collections[key].name or key
 
-    def _open(self, name: str, topics: str | None = None) -> Collection:
+    def open(self, name: str, topics: str | None = None) -> Collection:
+        """Open any collection by its name, or by its folder in the experiment's data."""
         folder = self.data / name
         if name != "demo" and folder.is_dir():
             return load_collection(folder, topics=topics)
@@ -108,63 +97,55 @@ class Pipeline:
         except ConfigError as err:
             raise ConfigError(f"{folder}: there is no such folder, and {err}") from err
 
-    def _check_inputs(self) -> None:
+    def queries(self, task: Task) -> list[Query]:
+        """Read the queries of a task, as they are asked."""
+        return list(self.collection(task.collection, task.topics).iter_queries())
+
+    def translations(self, task: Task, system: str) -> list[Query]:
+        """Read the queries of a task as a translation system gives them in English."""
+        return read_topics(self.data / task.translations[system])
+
+    def qrels(self, task: Task) -> list[Qrel]:
+        """Read the judgements of a task; some ir_datasets ids judge a pair twice alike."""
+        collection = self.collection(task.collection, task.topics)
+        return list(dict.fromkeys(collection.iter_qrels()))
+
+    def check_inputs(self) -> None:
         """Meet what is missing or malformed before hours of work, not after."""
-        for plan in self.experiment.students.values():
-            read_bitext(self.data / plan.bitext, query_lang=plan.query_lang)
-            if not (self.data / plan.bitext).is_file():
-                raise ConfigError(
-                    f"{self.data / plan.bitext}: expected a file, found the prefix of two. Name "
-                    "the foreign one."
-                )
+        for name, language in self.experiment.languages.items():
+            for file in language.bitext:
+                self._bitext(name, file)
         for task in self.experiment.tasks:
-            self._judgements(task)
-            own = {query.query_id for query in self.collection(task.topics).iter_queries()}
-            for file in task.translations.values():
-                if own.isdisjoint(query.query_id for query in read_topics(self.data / file)):
+            self.qrels(task)
+            own = {query.query_id for query in self.queries(task)}
+            for system, file in task.translations.items():
+                if own.isdisjoint(query.query_id for query in self.translations(task, system)):
                     raise DataError(
                         f"{self.data / file}: expected translations of the queries of topics "
                         f"{task.topics!r}, found other query ids. Check the path."
                     )
-        if not self._bm25_folder.exists():
+        if not all(self._bm25_folder(key).exists() for key in self.experiment.collections):
             find_anserini_jar()
             find_java()
 
-    def _run_task(self, task: Task) -> dict[str, SystemRun]:
-        self.qrels_file(task)
-        own = list(self.collection(task.topics).iter_queries())
-        translated = {
-            name: read_topics(self.data / file) for name, file in task.translations.items()
-        }
-        teacher, student = self.teacher, self.student(task.student)
-        system = student_system(task.student)
-        runs = {
-            system: self._dense(task, system, student, own),
-            ZERO_SHOT: self._dense(task, ZERO_SHOT, teacher, own),
-        }
-        for name, queries in translated.items():
-            runs[f"teacher-{name}"] = self._dense(task, f"teacher-{name}", teacher, queries)
-        runs[BM25] = self._sparse(task, BM25, own)
-        for name, queries in translated.items():
-            runs[f"{BM25}-{name}"] = self._sparse(task, f"{BM25}-{name}", queries)
-        return runs
-
-    def _judgements(self, task: Task) -> list[Qrel]:
-        # Some ir_datasets ids judge a pair twice alike.
-        return list(dict.fromkeys(self.collection(task.topics).iter_qrels()))
-
-    def _key(self, task: Task) -> str:
-        return f"{self.experiment.collection_key}-{task.topics}"
+    def _bitext(self, language: str, file: str) -> list[BitextPair]:
+        path = self.data / file
+        pairs = read_bitext(path, query_lang=language)
+        if not path.is_file():
+            raise ConfigError(
+                f"{path}: expected a file, found the prefix of two. Name the foreign one."
+            )
+        return pairs
 
     def qrels_file(self, task: Task) -> Path:
         """File of a task's judgements, written if it is not there."""
-        path = self.output / "qrels" / f"qrels.{self._key(task)}.txt"
-        experiment, qrels = self.experiment, self._judgements(task)
-        settings = {"collection": experiment.collection, "topics": task.topics}
+        path = self.output / "qrels" / f"qrels.{task.key}.txt"
+        plan, qrels = self.experiment.collections[task.collection], self.qrels(task)
+        settings = {"collection": self._name(task.collection), "topics": task.topics}
         if not is_done(path, read_settings(path), settings):
             part = path.with_name(path.name + ".part")
             write_qrels(part, qrels, overwrite=True)
-            source = {"source": experiment.source or None, "licence": experiment.licence or None}
+            source = {"source": plan.source or None, "licence": plan.licence or None}
             write_origin(path, settings=settings, facts={**source, **describe_qrels(part)})
             part.replace(path)
         elif read_qrels(path) != qrels:
@@ -183,63 +164,68 @@ class Pipeline:
             return folder
         encoder = load_encoder(plan.encoder)
         if plan.center_on is not None:
-            docs = islice(self._open(plan.center_on).iter_docs(), plan.n_docs)
+            docs = islice(self.open(plan.center_on).iter_docs(), plan.n_docs)
             texts = (doc.text for doc in docs)
             shown = track(texts, "Centring the teacher", plan.n_docs, progress=self.progress)
             encoder = center_encoder(encoder, shown, dim=plan.dim)
         save_teacher(encoder, folder, origin=describe_origin(settings=settings))
         return folder
 
-    def student(self, name: str) -> Path:
+    def student(self, student: Student) -> Path:
         """Folder of a student, distilled if it is not there."""
-        plan, folder = self.experiment.students[name], self.output / "students" / name
-        bitext = self.data / plan.bitext
+        folder = self.students_folder / student.name
+        parts = {
+            (language, file): share
+            for language in student.languages
+            for file, share in self.experiment.languages[language].shares().items()
+        }
         settings = {
-            **asdict(plan),
-            "bitext_sha256": sha256_file(bitext),
-            "space": read_description(self.teacher)["space"],
+            "languages": student.languages,
+            "bitext": {
+                file: {"share": share, "sha256": sha256_file(self.data / file)}
+                for (_, file), share in parts.items()
+            },
+            "settings": asdict(student.settings),
+            "space": self.space,
         }
         if not is_done(folder, settings_of(read_description(folder)), settings):
             distil(
                 load_encoder(self.teacher),
-                read_bitext(bitext, query_lang=plan.query_lang),
+                [
+                    BitextPart(file, self._bitext(language, file), share)
+                    for (language, file), share in parts.items()
+                ],
                 folder,
-                settings=plan.settings,
-                space=settings["space"],
-                origin=describe_origin(settings=settings, inputs={"bitext": bitext}),
+                settings=student.settings,
+                space=self.space,
+                origin=describe_origin(settings=settings),
                 progress=self.progress,
             )
         return folder
 
-    @cached_property
-    def index_folder(self) -> Path:
-        """Folder of the teacher's index of the collection, built if it is not there."""
+    def index_folder(self, key: str) -> Path:
+        """Folder of the teacher's index of a collection, built if it is not there."""
         return self.build_index(
-            self.experiment.collection_key,
-            lambda: fast_inference(load_encoder(self.teacher)),
-            space=self.space,
+            key, key, lambda: fast_inference(load_encoder(self.teacher)), space=self.space
         )
 
     def build_index(
         self,
         name: str,
+        key: str,
         load: Callable[[], MultiVectorEncoder | SingleVectorEncoder],
         *,
         space: str,
     ) -> Path:
-        """Encode the collection into index `name` with what `load` gives, if it is not there."""
+        """Encode collection `key` into index `name` with what `load` gives, if it is not there."""
         folder = self.output / "index" / name
-        settings = {"collection": self.experiment.collection, "teacher": self.space}
+        settings = {"collection": self._name(key), "teacher": self.space}
         if not is_done(folder, settings_of(read_json(folder / "index.json")), settings):
-            collection = self._open(self.experiment.collection)
+            collection = self.collection(key)
             docs = collection.iter_docs()
-            shown = track(docs, "Encoding documents", collection.n_docs, progress=self.progress)
+            shown = track(docs, f"Encoding {key}", collection.n_docs, progress=self.progress)
             build_index(
-                shown,
-                load(),
-                folder,
-                space=space,
-                origin=describe_origin(settings=settings),
+                shown, load(), folder, space=space, origin=describe_origin(settings=settings)
             )
         return folder
 
@@ -248,39 +234,18 @@ class Pipeline:
         """Key of the teacher's embedding space."""
         return str(read_description(self.teacher)["space"])
 
-    @property
-    def _bm25_folder(self) -> Path:
-        return self.output / BM25 / self.experiment.collection_key
+    def _bm25_folder(self, key: str) -> Path:
+        return self.output / "bm25" / key
 
-    @cached_property
-    def bm25(self) -> Bm25Index:
-        """The Lucene index of the collection, built if it is not there."""
-        folder = self._bm25_folder
-        settings = {"collection": self.experiment.collection}
-        if not is_done(folder, read_settings(folder), settings):
-            write_origin(folder, settings=settings)
-            Bm25Index.build(self._open(self.experiment.collection).iter_docs(), folder).close()
-        return Bm25Index(folder)
-
-    def _dense(self, task: Task, system: str, encoder: Path, queries: Sequence[Query]) -> SystemRun:
-        def search() -> dict[str, list[ScoredDoc]]:
-            return search_with(str(encoder), folder, queries, k=self.experiment.hits)
-
-        folder = self.index_folder
-        settings = {
-            "encoder": sha256_file(encoder / "model.safetensors"),
-            "index": index_hash(folder),
-        }
-        return self.make_run(
-            task, system, queries, settings, search, student=student_settings(encoder)
-        )
-
-    def _sparse(self, task: Task, system: str, queries: Sequence[Query]) -> SystemRun:
-        def search() -> dict[str, list[ScoredDoc]]:
-            return self.bm25.search(queries, k=self.experiment.hits)
-
-        index = read_json(self.bm25.folder / "index.json")["corpus_sha256"]
-        return self.make_run(task, system, queries, {"index": index}, search)
+    def bm25(self, key: str) -> Bm25Index:
+        """Lucene index of a collection, built if it is not there."""
+        if key not in self._bm25:
+            folder, settings = self._bm25_folder(key), {"collection": self._name(key)}
+            if not is_done(folder, read_settings(folder), settings):
+                write_origin(folder, settings=settings)
+                Bm25Index.build(self.collection(key).iter_docs(), folder).close()
+            self._bm25[key] = Bm25Index(folder)
+        return self._bm25[key]
 
     def make_run(
         self,
@@ -292,10 +257,14 @@ class Pipeline:
         *,
         student: dict[str, Any] | None = None,
     ) -> SystemRun:
-        """Search and write the run of a system, or read it if it is there."""
-        path = self.output / "runs" / f"run.{self._key(task)}.{system}.trec"
+        """Search and write the run of a system, or read it if it is there.
+
+        The origin has the seconds that the search took, encoding of queries included, and those
+        of the processor.
+        """
+        path = self.runs_folder / f"run.{task.key}.{system}.trec"
         settings = {
-            "collection": self.experiment.collection,
+            "collection": self._name(task.collection),
             "topics": task.topics,
             "queries": len(queries),
             "queries_sha256": digest_queries(queries),
@@ -305,8 +274,13 @@ class Pipeline:
         }
         if not is_done(path, read_settings(path), settings):
             part = path.with_name(path.name + ".part")
-            write_run(part, search(), tag=system, overwrite=True)
+            start = time.perf_counter(), time.process_time()
+            run = search()
+            seconds = time.perf_counter() - start[0], time.process_time() - start[1]
+            write_run(part, run, tag=system, overwrite=True)
             facts = {
+                "seconds": round(seconds[0], 3),
+                "cpu_seconds": round(seconds[1], 3),
                 "seed": student["settings"]["seed"] if student else None,
                 "student": student,
                 **describe_run(part, self.qrels_file(task), measures=self.experiment.measures),
@@ -316,5 +290,5 @@ class Pipeline:
             part.replace(path)
         found = read_run(path, may_be_empty=True)
         query_ids = [query.query_id for query in queries]
-        run = {query_id: found.get(query_id, []) for query_id in query_ids}
-        return SystemRun(run, frozenset(query_ids))
+        answers = {query_id: found.get(query_id, []) for query_id in query_ids}
+        return SystemRun(answers, frozenset(query_ids))

@@ -5,216 +5,302 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
 
-from optical_ir.evaluation import (
-    Comparison,
-    compare,
-    evaluate,
-    holm_correction,
-    randomisation_test,
-    render,
-    student_t_test,
-)
-from optical_ir.evaluation.tables import Cell, Table, layout_markdown, layout_text
-from optical_ir.experiment import Experiment, Task
-from optical_ir.pipeline import BM25, ZERO_SHOT, Pipeline, SystemRun, student_system
-from optical_ir.records import Qrel
+import numpy as np
 
-if TYPE_CHECKING:
-    import pandas as pd
+from optical_ir.costs import measure_costs
+from optical_ir.evaluation.tables import Cell, Table, layout_latex, layout_markdown, layout_text
+from optical_ir.experiment import Experiment
+from optical_ir.figures import draw_matrices
+from optical_ir.files import write_file
+from optical_ir.matrix import ALL, MEAN, Contrast, Matrix, evaluate_forms, make_matrices
+from optical_ir.one_vector import run_one_vector
+from optical_ir.pipeline import Pipeline
+from optical_ir.systems import TEACHER, ZERO_SHOT, run_systems
 
-_ALPHA = 0.05
-
-
-class Gain(NamedTuple):
-    """OPTICAL against a rival on the first measure of one task; p-values are Holm-adjusted."""
-
-    topics: str
-    rival: str
-    n_queries: int
-    optical: float
-    other: float
-    p_student: float
-    p_randomisation: float
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether both tests reject that nothing changed."""
-        return max(self.p_student, self.p_randomisation) < _ALPHA
+_HUMAN = f"{TEACHER}-human"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Gains over all tasks, and a comparison per task and set of queries.
+    """Tables and words of an experiment.
 
-    `comparisons` maps topics to comparisons: the first over all queries, then one for each
-    translation that covers a part of them. `one_vector` maps topics to values by system, without
-    tests: these systems approximate others and claim nothing.
+    Attributes
+    ----------
+    matrices : sequence of Matrix
+        With tests; see `optical_ir.matrix.make_matrices`.
+    one_vector : sequence of Matrix
+        Systems of one vector a text. They approximate others and claim nothing: no tests.
+    costs : dict of dict of float
+        Columns by system.
     """
 
-    title: str
-    note: str
-    measure: str
-    gains: tuple[Gain, ...]
-    comparisons: Mapping[str, Sequence[Comparison]]
-    one_vector: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
+    experiment: Experiment
+    matrices: Sequence[Matrix]
+    one_vector: Sequence[Matrix] = ()
+    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write `report.<name>` as Markdown, LaTeX, JSON, TSV and PNG; give the files."""
+        texts = {
+            "md": self.as_markdown(),
+            "tex": self.as_latex(),
+            "json": self.as_json(),
+            "tsv": self.as_tsv(),
+        }
+        name = folder / f"report.{self.experiment.name}"
+        files = [Path(f"{name}.{suffix}") for suffix in (*texts, "png")]
+        for path, text in zip(files, texts.values(), strict=False):
+            with write_file(path, overwrite=True) as stream:
+                stream.write(text)
+        draw_matrices([matrix for matrix in self.matrices if matrix.queries == ALL], files[-1])
+        return files
 
     def as_text(self) -> str:
-        """Render the summary for a terminal."""
-        parts = [layout_text(self._table()), self.verdict(), self.note]
-        return "\n\n".join(filter(None, parts)) + "\n"
+        """Render the tables over all queries for a terminal, and what they say."""
+        parts = []
+        for matrix in self.matrices:
+            if matrix.queries == ALL:
+                parts += [layout_text(_values_table(matrix, matrix.measures[0])), verdict(matrix)]
+        return "\n\n".join(filter(None, [*parts, self.experiment.note])) + "\n"
 
     def as_markdown(self) -> str:
-        """Render the summary and all tables."""
-        verdict = self.verdict().replace("\n", "\n\n")
-        parts = [f"# {self.title}", layout_markdown(self._table()), verdict]
-        parts += [self.note] if self.note else []
-        for topics, comparisons in self.comparisons.items():
-            parts.append(f"## {topics}")
-            parts += [render(comparison, format="markdown").strip() for comparison in comparisons]
-            if values := self.one_vector.get(topics):
-                parts += ["### One vector a text", render(values, format="markdown").strip()]
-        return "\n\n".join(parts) + "\n"
+        """Render everything but the values of single queries."""
+        parts = [f"# Experiment {self.experiment.name}", self.experiment.note]
+        for matrix in self.matrices:
+            parts += [f"## {_title(matrix)}", *map(layout_markdown, _tables(matrix))]
+            parts += [verdict(matrix).replace("\n", "\n\n")]
+            if matrix.queries == ALL:
+                parts += [layout_markdown(table) for table in self._more_tables(matrix)]
+        for matrix in self.one_vector:
+            parts.append(f"## {matrix.collection}, one vector a text")
+            parts += [layout_markdown(_values_table(matrix, name)) for name in matrix.measures]
+        if self.costs:
+            parts += ["## Costs", layout_markdown(_cost_table(self.costs))]
+        return "\n\n".join(filter(None, parts)) + "\n"
+
+    def as_latex(self) -> str:
+        """Render the tables over all queries, on the first measure."""
+        tables = [
+            _values_table(matrix, matrix.measures[0])
+            for matrix in self.matrices
+            if matrix.queries == ALL
+        ]
+        return "\n\n".join(map(layout_latex, tables)) + "\n"
 
     def as_json(self) -> str:
         """Render everything, per-query values included."""
         content = {
-            "title": self.title,
-            "measure": self.measure,
-            "gains": [gain._asdict() for gain in self.gains],
-            "comparisons": {
-                topics: [
-                    json.loads(render(comparison, format="json", per_query=True))
-                    for comparison in comparisons
-                ]
-                for topics, comparisons in self.comparisons.items()
-            },
-            "one_vector": {
-                topics: json.loads(render(values, format="json", per_query=True))
-                for topics, values in self.one_vector.items()
-                if values
-            },
+            "name": self.experiment.name,
+            "matrices": [_content(matrix) for matrix in self.matrices],
+            "one_vector": [_content(matrix, tested=False) for matrix in self.one_vector],
+            "costs": self.costs,
         }
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
-    def verdict(self) -> str:
-        """Say in words where OPTICAL is better, worse or neither."""
-        lines = []
-        for rival in dict.fromkeys(gain.rival for gain in self.gains):
-            own = [gain for gain in self.gains if gain.rival == rival]
-            parts = [
-                ("better for", [g for g in own if g.is_significant and g.optical > g.other]),
-                ("worse for", [g for g in own if g.is_significant and g.optical < g.other]),
-                ("no significant difference for", [g for g in own if not g.is_significant]),
-            ]
-            said = "; ".join(f"{word} {', '.join(map(_change, gs))}" for word, gs in parts if gs)
-            lines.append(f"OPTICAL against {rival}: {said}.")
-        return "\n".join(lines)
+    def as_tsv(self) -> str:
+        """One row for each query, system and measure."""
+        lines = ["collection\tqueries\ttopics\tsystem\tquery_id\tmeasure\tvalue\n"]
+        for matrix in (*self.matrices, *self.one_vector):
+            for system, frames in matrix.values.items():
+                for topics, frame in frames.items():
+                    where = (matrix.collection, matrix.queries, topics, system)
+                    for (query_id, measure), value in frame.stack().items():
+                        cells = (*where, query_id, measure, float(value))
+                        lines.append("\t".join(map(str, cells)) + "\n")
+        return "".join(lines)
 
-    def _table(self) -> Table:
-        rivals = list(dict.fromkeys(gain.rival for gain in self.gains))
-        header = ["Queries", "n", "OPTICAL"]
-        for rival in rivals:
-            header += [rival, "gain", "p (t)", "p (r)"]
-        rows = []
-        for topics in self.comparisons:
-            own = [gain for gain in self.gains if gain.topics == topics]
-            cells = [topics, str(own[0].n_queries), f"{own[0].optical:.4f}"]
-            for gain in own:
-                cells += [f"{gain.other:.4f}", f"{gain.optical - gain.other:+.4f}"]
-                cells += [_p_value(gain.p_student), _p_value(gain.p_randomisation)]
-            rows.append(tuple(map(Cell, cells)))
-        caption = (
-            f"{self.measure} on own-language queries. p of the paired t test (t) and of the "
-            f"paired randomisation test (r), Holm-adjusted over the {len(self.gains)} "
-            "comparisons of this table."
+    def _more_tables(self, matrix: Matrix) -> list[Table]:
+        tables = [_gap_table(matrix, list(self.experiment.students)), _seed_table(matrix)]
+        return [table for table in tables if table.rows]
+
+
+def report_experiment(pipeline: Pipeline) -> Report:
+    """Run what is missing of an experiment and report all of it."""
+    runs, one_vector = run_systems(pipeline), run_one_vector(pipeline)
+    experiment = pipeline.experiment
+    qrels = {task.key: pipeline.qrels(task) for task in experiment.tasks}
+    return Report(
+        experiment,
+        make_matrices(experiment, runs, qrels),
+        evaluate_forms(experiment, one_vector, qrels),
+        measure_costs(pipeline),
+    )
+
+
+def verdict(matrix: Matrix) -> str:
+    """Say in words where the baseline is better, worse or neither."""
+    lines = []
+    for system in matrix.systems:
+        own = [contrast for contrast in matrix.contrasts.values() if contrast.system == system]
+        parts = [
+            ("better for", [c for c in own if c.is_significant and c.difference > 0]),
+            ("worse for", [c for c in own if c.is_significant and c.difference < 0]),
+            ("no significant difference for", [c for c in own if not c.is_significant]),
+        ]
+        said = "; ".join(f"{word} {', '.join(map(_change, cs))}" for word, cs in parts if cs)
+        if said:
+            lines.append(f"{matrix.baseline} against {system}: {said}.")
+    return "\n".join(lines)
+
+
+def _change(contrast: Contrast) -> str:
+    return f"{contrast.column} ({contrast.difference:+.3f})"
+
+
+def _title(matrix: Matrix) -> str:
+    if matrix.queries == ALL:
+        return matrix.collection
+    return f"{matrix.collection}, queries of {matrix.queries}"
+
+
+def _tables(matrix: Matrix) -> list[Table]:
+    values = [_values_table(matrix, measure) for measure in matrix.measures]
+    return [*values, _contrast_table(matrix)] if matrix.contrasts else values
+
+
+def _values_table(matrix: Matrix, measure: str) -> Table:
+    """Systems by topics; marks where the measure is the tested one."""
+    means = {
+        system: [matrix.mean(system, column, measure) for column in matrix.columns]
+        for system in matrix.systems
+    }
+    best = [
+        max((_number(value) for value in column if value is not None), default="")
+        for column in zip(*means.values(), strict=True)
+    ]
+    tested = measure == matrix.measures[0] and bool(matrix.contrasts)
+    rows = []
+    for system, values in means.items():
+        cells = [Cell(system)]
+        for column, value, highest in zip(matrix.columns, values, best, strict=True):
+            contrast = matrix.contrasts.get((system, column)) if tested else None
+            text = "" if value is None else _number(value)
+            is_best = len(means) > 1 and bool(text) and text == highest
+            cells.append(Cell(text, _mark(contrast) if contrast else "", is_best))
+        rows.append(tuple(cells))
+    caption = f"{measure}, {_title(matrix)}: {_counts(matrix)} queries."
+    if tested:
+        caption += (
+            f" Marked + (-): better (worse) than {matrix.baseline} with p below .05 in the paired "
+            "t test and in the paired randomisation test, each Holm-adjusted over the "
+            f"{len(matrix.contrasts)} comparisons of this table."
         )
-        return Table(caption, tuple(header), tuple(rows))
+    if MEAN in matrix.columns:
+        caption += " The mean is over the columns, its test over all their queries together."
+    return Table(caption, ("System", *matrix.columns), tuple(rows))
+
+
+def _counts(matrix: Matrix) -> str:
+    frames = matrix.values[matrix.baseline]
+    return ", ".join(str(len(frame)) for frame in frames.values())
+
+
+def _mark(contrast: Contrast) -> str:
+    if not contrast.is_significant:
+        return ""
+    return "-" if contrast.difference > 0 else "+"
+
+
+def _contrast_table(matrix: Matrix) -> Table:
+    rows = []
+    for contrast in matrix.contrasts.values():
+        texts = [contrast.system, contrast.column, str(contrast.n_queries)]
+        texts += [f"{contrast.difference:+.4f}"]
+        texts += [_p_value(contrast.p_student), _p_value(contrast.p_randomisation)]
+        rows.append(tuple(map(Cell, texts)))
+    caption = (
+        f"{matrix.baseline} minus each system, {matrix.measures[0]}: two-sided paired Student's t "
+        "test (t) and paired randomisation test (r), each with Holm's correction over the "
+        f"{len(rows)} comparisons of this table."
+    )
+    header = ("System", "Topics", "n", "Difference", "p (t)", "p (r)")
+    return Table(caption, header, tuple(rows), n_labels=2)
+
+
+def _gap_table(matrix: Matrix, students: Sequence[str]) -> Table:
+    """Tell what part of the way from zero-shot to human translations the students have gone."""
+    measure = matrix.measures[0]
+    columns = [
+        column
+        for column in matrix.columns
+        if _HUMAN in matrix.values and matrix.mean(_HUMAN, column, measure) is not None
+    ]
+    rows = [
+        (Cell(student), *(Cell(_gap_closed(matrix, student, column)) for column in columns))
+        for student in students
+        if columns and student in matrix.values
+    ]
+    caption = (
+        f"Per cent of the gap in {measure} closed between the teacher on the queries as they are "
+        "(zero-shot) and the teacher on their human translations."
+    )
+    return Table(caption, ("System", *columns), tuple(rows))
+
+
+def _gap_closed(matrix: Matrix, student: str, column: str) -> str:
+    own, start, goal = (
+        matrix.mean(system, column, matrix.measures[0]) for system in (student, ZERO_SHOT, _HUMAN)
+    )
+    if own is None or start is None or goal is None or goal <= start:
+        return ""
+    return f"{100 * (own - start) / (goal - start):.0f}"
+
+
+def _seed_table(matrix: Matrix) -> Table:
+    measure, rows = matrix.measures[0], []
+    for name, repeats in matrix.repeats.items():
+        if repeats and name in matrix.values:
+            cells = [Cell(name), Cell(str(1 + len(repeats)))]
+            for column in matrix.columns:
+                values = [matrix.mean(system, column, measure) for system in (name, *repeats)]
+                known = [value for value in values if value is not None]
+                text = f"{np.mean(known):.4f} ({np.std(known, ddof=1):.4f})" if known else ""
+                cells.append(Cell(text))
+            rows.append(tuple(cells))
+    caption = f"{measure}: mean over the seeds, and in brackets their standard deviation."
+    return Table(caption, ("System", "Seeds", *matrix.columns), tuple(rows))
+
+
+def _cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
+    columns = list(dict.fromkeys(column for values in costs.values() for column in values))
+    rows = [
+        (
+            Cell(system),
+            *(Cell(f"{values[name]:,.1f}" if name in values else "") for name in columns),
+        )
+        for system, values in costs.items()
+    ]
+    caption = "What the systems cost on this machine."
+    return Table(caption, ("System", *columns), tuple(rows))
+
+
+def _content(matrix: Matrix, *, tested: bool = True) -> dict[str, object]:
+    return {
+        "collection": matrix.collection,
+        "queries": matrix.queries,
+        "baseline": matrix.baseline,
+        "means": {
+            system: {
+                column: {
+                    measure: matrix.mean(system, column, measure) for measure in matrix.measures
+                }
+                for column in matrix.columns
+            }
+            for system in matrix.values
+        },
+        "contrasts": [c._asdict() for c in matrix.contrasts.values()] if tested else [],
+        "per_query": {
+            system: {topics: frame.to_dict(orient="index") for topics, frame in frames.items()}
+            for system, frames in matrix.values.items()
+        },
+    }
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
 
 
 def _p_value(value: float) -> str:
-    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
-
-
-def _change(gain: Gain) -> str:
-    return f"{gain.topics} ({gain.optical - gain.other:+.3f})"
-
-
-def report_experiment(
-    pipeline: Pipeline,
-    runs: Mapping[str, Mapping[str, SystemRun]],
-    one_vector: Mapping[str, Mapping[str, SystemRun]] | None = None,
-) -> Report:
-    """Compare all runs of an experiment with its students; list those of one vector a text."""
-    experiment = pipeline.experiment
-    comparisons = {
-        task.topics: _compare_task(
-            task, list(pipeline.collection(task.topics).iter_qrels()), runs[task.topics], experiment
-        )
-        for task in experiment.tasks
-    }
-    return Report(
-        title=f"Experiment {experiment.name}",
-        note=experiment.note,
-        measure=experiment.measures[0],
-        gains=_gains(experiment, comparisons),
-        comparisons=comparisons,
-        one_vector={
-            topics: {
-                name: evaluate(
-                    list(pipeline.collection(topics).iter_qrels()),
-                    system.run,
-                    measures=experiment.measures,
-                    name=name,
-                )
-                for name, system in systems.items()
-            }
-            for topics, systems in (one_vector or {}).items()
-        },
-    )
-
-
-def _compare_task(
-    task: Task, qrels: Sequence[Qrel], systems: Mapping[str, SystemRun], experiment: Experiment
-) -> list[Comparison]:
-    """Compare over all queries, then over those of each translation that lacks some."""
-    everything = systems[student_system(task.student)].query_ids
-    # A file of translations may also hold other queries than the task's.
-    coverages = dict.fromkeys(everything & system.query_ids for system in systems.values())
-    return [
-        compare(
-            [qrel for qrel in qrels if qrel.query_id in coverage],
-            {
-                name: {qid: rows for qid, rows in system.run.items() if qid in coverage}
-                for name, system in systems.items()
-                if system.query_ids >= coverage
-            },
-            baseline=student_system(task.student),
-            measures=experiment.measures,
-        )
-        for coverage in coverages
-    ]
-
-
-def _gains(
-    experiment: Experiment, comparisons: Mapping[str, Sequence[Comparison]]
-) -> tuple[Gain, ...]:
-    measure = experiment.measures[0]
-    found = []
-    for task in experiment.tasks:
-        values = comparisons[task.topics][0].values
-        own = values[student_system(task.student)][measure]
-        for rival in (ZERO_SHOT, BM25):
-            other = values[rival][measure]
-            p_values = student_t_test(own, other), randomisation_test(own, other)
-            means = float(own.mean()), float(other.mean())
-            found.append(Gain(task.topics, rival, len(own), *means, *p_values))
-    adjusted = (
-        holm_correction([gain.p_student for gain in found]),
-        holm_correction([gain.p_randomisation for gain in found]),
-    )
-    return tuple(
-        gain._replace(p_student=float(t), p_randomisation=float(r))
-        for gain, t, r in zip(found, *adjusted, strict=True)
-    )
+    return "<0.0001" if value < 0.0001 else _number(value)

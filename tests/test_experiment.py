@@ -13,27 +13,38 @@ EXPERIMENTS = sorted((Path(__file__).resolve().parent.parent / "experiments").gl
 
 WHOLE = """
 name = "tiny"
-collection = "mmarco/de/dev"
 measures = ["nDCG@10", "AP"]
 hits = 50
-source = "MS MARCO"
-licence = "non-commercial"
 
 [teacher]
 encoder = "some/model"
 center_on = "demo"
 dim = 64
 
-[students.sw]
-query_lang = "sw"
+[collections.news]
+name = "mmarco/de/dev"
+source = "MS MARCO"
+licence = "non-commercial"
+
+[languages.sw]
 bitext = "bitext.sw-en.tsv"
+
+[languages.so]
+bitext = { "news.tsv" = 3, "questions.tsv" = 1 }
+lexicon = "so.dict.tsv"
+
+[students.optical]
+seeds = [42, 43]
 epochs = 2
 learning_rate = 1e-4
 
+[students.single]
+each = true
+
 [[tasks]]
-topics = "so"
-query_lang = "som"
-student = "sw"
+collection = "news"
+topics = "som"
+query_lang = "so"
 translations = { human = "topics.en.tsv" }
 """
 
@@ -52,16 +63,34 @@ def read(tmp_path):
 def test_every_key_arrives_where_it_belongs(read):
     experiment = read(WHOLE)
     assert (experiment.name, experiment.hits) == ("tiny", 50)
-    assert (experiment.source, experiment.licence) == ("MS MARCO", "non-commercial")
-    assert experiment.collection_key == "mmarco-de-dev"
+    news = experiment.collections["news"]
+    assert (news.name, news.source, news.licence) == (
+        *("mmarco/de/dev", "MS MARCO", "non-commercial"),
+    )
     assert experiment.measures == ("nDCG@10", "AP")
     assert (experiment.teacher.center_on, experiment.teacher.dim) == ("demo", 64)
-    student = experiment.students["sw"]
-    assert (student.query_lang, student.bitext) == ("sw", "bitext.sw-en.tsv")
+    assert experiment.languages["sw"].bitext == {"bitext.sw-en.tsv": 1.0}
+    somali = experiment.languages["so"]
+    assert somali.lexicon == "so.dict.tsv"
+    assert somali.shares() == {"news.tsv": 0.75, "questions.tsv": 0.25}
+    student = experiment.students["optical"]
+    assert (student.languages, student.each, student.seeds) == (("sw", "so"), False, (42, 43))
     assert student.settings == DistillationSettings(epochs=2, learning_rate=1e-4)
     (task,) = experiment.tasks
-    assert (task.topics, task.student) == ("so", "sw")
+    assert (task.key, task.query_lang) == ("news-som", "so")
     assert task.translations == {"human": "topics.en.tsv"}
+
+
+def test_a_plan_has_a_student_for_each_seed_or_language(read):
+    experiment = read(WHOLE)
+    (task,) = experiment.tasks
+    joint = dict(experiment.students_of("optical", task))
+    assert list(joint) == ["optical", "optical-seed43"]
+    assert [student.name for student in joint.values()] == list(joint)
+    assert [student.settings.seed for student in joint.values()] == [42, 43]
+    assert {student.languages for student in joint.values()} == {("sw", "so")}
+    ((system, student),) = experiment.students_of("single", task)
+    assert (system, student.name, student.languages) == ("single", "single-so", ("so",))
 
 
 @pytest.mark.parametrize("path", [*EXPERIMENTS, demo_folder() / "demo.toml"], ids=lambda p: p.name)
@@ -72,26 +101,33 @@ def test_packaged_experiments_are_read(path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("hits = 50", "hit = 50", "the file: unknown key 'hit'; expected collection, hits"),
+        ("hits = 50", "hit = 50", "the file: unknown key 'hit'; expected collections, hits"),
         ("hits = 50", "hits = 0", "hits: expected 1 or more, found 0"),
         ("hits = 50", "hits = '50'", "hits: expected int, found '50'"),
         ("hits = 50", "hits = true", "hits: expected int, found True"),
         ('["nDCG@10", "AP"]', '"AP"', "measures: expected tuple, found 'AP'"),
         ('name = "tiny"', "", "the file: expected a key 'name', found none"),
         ('name = "tiny"', 'name = "a/b"', "expected names without blanks and slashes.*'a/b'"),
-        ('topics = "so"', 'topics = "s o"', "expected names without blanks.*'s o'"),
+        ('topics = "som"', 'topics = "s o"', "expected names without blanks.*'news-s o'"),
         ("dim = 64", "dims = 64", "teacher: unknown key 'dims'"),
         ("dim = 64", "n_docs = 0", "n_docs: expected 1 or more, found 0"),
         ("[teacher]", "[[teacher]]", "teacher: expected a table, found"),
-        ('query_lang = "sw"', "", "students.sw: expected a key 'query_lang', found none"),
-        ('query_lang = "sw"', 'query_lang = "xqz"', "a language code of ISO 639.*'xqz'"),
-        ("epochs = 2", "epoch = 2", "students.sw: unknown key 'epoch'"),
-        ("epochs = 2", "epochs = 'two'", "students.sw: epochs: expected float, found 'two'"),
-        ("epochs = 2", "epochs = 0", "students.sw: epochs: expected more than 0, found 0"),
+        ("[collections.news]", "[collections.old]", "expected a collection out of old, found 'ne"),
+        ('licence = "', 'license = "', "collections.news: unknown key 'license'"),
+        ("[languages.sw]", "[languages.xqz]", "a language code of ISO 639.*'xqz'"),
+        ('bitext = "bitext.sw-en.tsv"', "", "languages.sw: expected a bitext for students.optical"),
+        ('"news.tsv" = 3', '"news.tsv" = 0', "languages.so: expected a share above 0 for news.tsv"),
+        ('"news.tsv" = 3', '"news.tsv" = "3"', "languages.so: bitext: expected dict"),
+        ("seeds = [42, 43]", "seeds = []", "students.optical: expected at least one language and"),
+        ("seeds = [42, 43]", "seed = 42", "students.optical: expected seeds, a list, found seed"),
+        ("seeds = [42, 43]", "languages = ['sv']", "expected a language out of sw, so, found 'sv'"),
+        ("each = true", "each = true\nlanguages = ['sw']", "out of sw, found 'so'"),
+        ("epochs = 2", "epoch = 2", "students.optical: unknown key 'epoch'"),
+        ("epochs = 2", "epochs = 'two'", "students.optical: epochs: expected float, found 'two'"),
+        ("epochs = 2", "epochs = 0", "students.optical: epochs: expected more than 0, found 0"),
         ("[[tasks]]", "[tasks]", "tasks: expected tables \\[\\[tasks\\]\\]"),
         ("[[tasks]]", "[[task]]", "unknown key 'task'"),
-        ('student = "sw"', 'student = "so"', "task 'so': expected a student out of sw, found 'so'"),
-        ('"som"', '"xqz"', "expected a language code of ISO 639.*'xqz'"),
+        ('query_lang = "so"', 'query_lang = "xqz"', "'xqz'"),
         ('{ human = "topics.en.tsv" }', '"topics.en.tsv"', "translations: expected dict"),
         ('{ human = "topics.en.tsv" }', "{ 'a b' = 'x' }", "names without blanks.*'a b'"),
         ("hits = 50", "hits = ", "is not TOML"),
@@ -111,5 +147,11 @@ def test_an_experiment_without_tasks_is_refused(read):
 
 def test_two_tasks_with_the_same_topics_are_refused(read):
     task = WHOLE.partition("[[tasks]]")[2]
-    with pytest.raises(ConfigError, match="expected one task for topics 'so', found more"):
+    with pytest.raises(ConfigError, match="expected one task for topics 'som', found more"):
         read(f"{WHOLE}\n[[tasks]]\n{task}")
+
+
+def test_an_experiment_without_students_is_refused(read):
+    whole = WHOLE.partition("[students.optical]")
+    with pytest.raises(ConfigError, match=r"at least one \[students.NAME\], found none"):
+        read(whole[0] + "[[tasks]]" + whole[2].partition("[[tasks]]")[2])

@@ -19,6 +19,7 @@ from optical_ir.files import sha256_file
 from optical_ir.pipeline import Pipeline
 from optical_ir.records import ScoredDoc
 from optical_ir.retrieval.search import search_with
+from optical_ir.systems import run_systems
 from optical_ir.trec import read_qrels, read_run
 
 DOCS = [
@@ -37,29 +38,36 @@ SYSTEMS += ["bm25-human"]
 
 TOML = """
 name = "small"
-collection = "tiny"
 measures = ["RR@10", "R@3"]
 hits = 4
-licence = "CC0"
 
 [teacher]
 encoder = "{encoder}"
 center_on = "tiny"
 
-[students.sw]
-query_lang = "sw"
+[collections.tiny]
+licence = "CC0"
+
+[languages.sw]
 bitext = "bitext.tsv"
+
+[students.optical]
+each = true
 max_steps = 3
 batch_size = 4
 dev_pairs = 4
 save_every = 2
 
 [[tasks]]
+collection = "tiny"
 topics = "sw"
 query_lang = "sw"
-student = "sw"
 translations = {{ part = "tiny/part.tsv", human = "tiny/topics.en.tsv" }}
 """
+
+
+COLLECTION = """[collections.tiny]
+name = """
 
 
 class WordIndex:
@@ -200,7 +208,7 @@ def test_provenance_of_a_run_has_its_student_means_and_hashes(finished):
         for system in SYSTEMS
     }
     student = origins["optical-sw"].pop("student")
-    assert (student["query_lang"], student["settings"]["max_steps"]) == ("sw", 3)
+    assert (student["languages"], student["settings"]["max_steps"]) == (["sw"], 3)
     assert origins["optical-sw"]["seed"] == student["settings"]["seed"] == 42
     path = runs / "run.tiny-sw.optical-sw.trec"
     means = evaluate(read_qrels(judged), read_run(path), measures=["RR@10", "R@3"]).mean()
@@ -255,36 +263,38 @@ def test_nothing_unfinished_is_left(finished):
     assert not [name for name in names if re.search(r"\.(tmp|old|lock|part)$", name)]
     assert {path.name for path in finished.iterdir()} == {
         *("teacher", "students", "index", "bm25", "qrels", "runs"),
-        *("report.small.md", "report.small.json"),
+        *(f"report.small.{kind}" for kind in ("md", "tex", "json", "tsv", "png")),
     }
 
 
 def test_the_report_has_all_systems_and_a_table_for_the_part(finished):
     text = (finished / "report.small.md").read_text()
     report = json.loads((finished / "report.small.json").read_text())
-    whole, part = report["comparisons"]["sw"]
-    assert (whole["n_queries"], part["n_queries"]) == (4, 2)
-    assert list(whole["means"]) == [name for name in SYSTEMS if "part" not in name]
-    assert set(part["means"]) == set(SYSTEMS)
-    assert set(part["per_query"]["bm25-part"]) == {"q2", "q3"}
-    assert "Means over 4 queries" in text
-    assert "Means over 2 queries" in text
+    whole, part = report["matrices"]
+    names = ["optical" if name == "optical-sw" else name for name in SYSTEMS]
+    assert (whole["queries"], part["queries"]) == ("all", "teacher-part")
+    assert list(whole["means"]) == [name for name in names if "part" not in name]
+    assert set(part["means"]) == set(names)
+    assert set(part["per_query"]["bm25-part"]["sw"]) == {"q2", "q3"}
+    assert "tiny: 4 queries" in text
+    assert "tiny, queries of teacher-part: 2 queries" in text
     # By hand: "large dog" finds d1 and d2 by one word each, ties go to the larger id.
-    assert part["per_query"]["bm25-part"]["q2"]["RR@10"] == 0.5
+    assert part["per_query"]["bm25-part"]["sw"]["q2"]["RR@10"] == 0.5
 
 
 def test_a_second_call_computes_nothing_and_reports_the_same(data, copied, monkeypatch, capsys):
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    for name in ("load_encoder", "distil", "build_index", "search_with", "write_run"):
+    for name in ("load_encoder", "distil", "build_index", "write_run"):
         monkeypatch.setattr(f"optical_ir.pipeline.{name}", forbidden)
+    monkeypatch.setattr("optical_ir.systems.search_with", forbidden)
     before, report = times(copied), (copied / "report.small.md").read_bytes()
     assert reproduce(data / "small.toml", data, copied) == 0
     assert times(copied) == before
     assert (copied / "report.small.md").read_bytes() == report
     out = capsys.readouterr().out
-    assert "OPTICAL against zero-shot: " in out
+    assert "optical against zero-shot: " in out
     assert f"Report: {copied}/report.small.md" in out
 
 
@@ -292,8 +302,8 @@ def test_a_second_call_computes_nothing_and_reports_the_same(data, copied, monke
     ("old", "new", "found"),
     [
         ('center_on = "tiny"', 'center_on = "tiny"\nn_docs = 5', r"teacher was made .*\(n_docs\)"),
-        ("max_steps = 3", "max_steps = 4", r"students/sw was made .*\(settings\)"),
-        ("bitext.tsv", "other.tsv", r"students/sw was made .*\(bitext, bitext_sha256\)"),
+        ("max_steps = 3", "max_steps = 4", r"students/optical-sw was made .*\(settings\)"),
+        ("bitext.tsv", "other.tsv", r"students/optical-sw was made .*\(bitext\)"),
         ("hits = 4", "hits = 5", r"run.tiny-sw.optical-sw.trec was made .*\(hits\)"),
         ("tiny/part.tsv", "tiny/topics.en.tsv", r"part.trec was made .*\(queries, que"),
     ],
@@ -318,7 +328,7 @@ def test_a_changed_setting_is_named_and_nothing_is_touched(
         ("optical_ir.models.folder.write_description", ["teacher"]),
         ("optical_ir.training.distillation.write_description", ["students"]),
         ("optical_ir.retrieval.index.encode_documents", ["index", "runs"]),
-        ("optical_ir.pipeline.search_with", ["runs"]),
+        ("optical_ir.systems.search_with", ["runs"]),
         ("optical_ir.pipeline.write_origin", ["runs", "bm25"]),
         ("optical_ir.pipeline.write_origin", ["qrels"]),
         ("optical_ir.pipeline.write_run", ["runs"]),
@@ -354,7 +364,7 @@ def test_a_student_goes_on_from_its_checkpoint(data, finished, copied, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr("optical_ir.training.distillation.plot_curves", interrupt)
         assert reproduce(data / "small.toml", data, copied) == 130
-    assert (copied / "students" / "sw.tmp" / "checkpoints").exists()
+    assert (copied / "students" / "optical-sw.tmp" / "checkpoints").exists()
     with caplog.at_level("INFO", "optical_ir"):
         assert reproduce(data / "small.toml", data, copied) == 0
     assert "Resuming from checkpoint-3" in caplog.text
@@ -379,12 +389,12 @@ def changed(data, tmp_path, word_index):
         ("bitext.tsv", "none.tsv", DataError, "none.tsv: expected"),
         ("tiny/part.tsv", "none.tsv", DataError, "none.tsv: expected a file, found none"),
         ('topics = "sw"', 'topics = "so"', ConfigError, "expected topics 'so', found: en, sw"),
-        ('collection = "tiny"', 'collection = "tony"', ConfigError, "/tony: there is no such fold"),
+        ("[collections.tiny]", COLLECTION + '"tony"', ConfigError, "/tony: there is no such fold"),
     ],
 )
 def test_missing_input_is_met_before_any_work(changed, tmp_path, old, new, error, message):
     with pytest.raises(error, match=message):
-        changed(old, new).run()
+        run_systems(changed(old, new))
     assert not (tmp_path / "out").exists()
 
 
@@ -392,14 +402,14 @@ def test_missing_judgements_are_met_before_any_work(data, changed, tmp_path):
     other = shutil.copytree(data / "tiny", data / "unjudged")
     (other / "qrels.txt").unlink()
     with pytest.raises(ConfigError, match="expected judgements for topics 'sw'"):
-        changed('collection = "tiny"', 'collection = "unjudged"').run()
+        run_systems(changed("[collections.tiny]", COLLECTION + '"unjudged"'))
     assert not (tmp_path / "out").exists()
 
 
 def test_translations_of_other_queries_are_refused(data, changed, tmp_path):
     (data / "alien.tsv").write_text("x1\tcat\n")
     with pytest.raises(DataError, match=r"alien.tsv: expected translations of the queries of top"):
-        changed("tiny/part.tsv", "alien.tsv").run()
+        run_systems(changed("tiny/part.tsv", "alien.tsv"))
     assert not (tmp_path / "out").exists()
 
 
@@ -407,7 +417,7 @@ def test_the_prefix_of_two_files_is_no_bitext_here(data, changed):
     for language, text in (("sw", "paka\n"), ("en", "cat\n")):
         (data / f"moses.{language}").write_text(text)
     with pytest.raises(ConfigError, match="expected a file, found the prefix of two"):
-        changed("bitext.tsv", "moses").run()
+        run_systems(changed("bitext.tsv", "moses"))
 
 
 def test_missing_java_is_met_before_any_work(changed, tmp_path, monkeypatch):
@@ -416,22 +426,22 @@ def test_missing_java_is_met_before_any_work(changed, tmp_path, monkeypatch):
 
     monkeypatch.setattr("optical_ir.pipeline.find_java", missing)
     with pytest.raises(DependencyError, match="no Java"):
-        changed().run()
+        run_systems(changed())
     assert not (tmp_path / "out").exists()
 
 
 def test_demo_is_the_packaged_collection_even_beside_a_folder_of_that_name(changed, data):
-    pipeline = changed('collection = "tiny"', 'collection = "demo"')
+    pipeline = changed("[collections.tiny]", COLLECTION + '"demo"')
     (data / "demo").mkdir(exist_ok=True)
     packaged = load_collection("demo", topics="sw")
-    assert list(pipeline.collection("sw").iter_docs()) == list(packaged.iter_docs())
+    assert list(pipeline.collection("tiny", "sw").iter_docs()) == list(packaged.iter_docs())
 
 
 def test_a_lucene_index_of_another_collection_is_refused(changed, tmp_path):
     pipeline = changed()
     (tmp_path / "out" / "bm25" / "tiny").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"bm25/tiny was made with other settings \(collection\)"):
-        _ = pipeline.bm25
+        pipeline.bm25("tiny")
 
 
 @pytest.mark.java
@@ -480,7 +490,9 @@ def test_forms_of_one_vector_leave_runs_beside_the_others(data, one_vector):
     found = {path.name.split(".")[2] for path in (output / "runs").glob("*.trec")}
     assert found - set(SYSTEMS) == expected
     report = json.loads((output / "report.small.json").read_text())
-    assert set(report["one_vector"]["sw"]["means"]) == expected
+    (matrix,) = report["one_vector"]
+    assert set(matrix["means"]) == {name.replace("-sw", "") for name in expected}
+    assert matrix["contrasts"] == []
     assert verify(output / "runs").n_runs == len(found)
     before = times(output)
     assert reproduce(experiment, data, output) == 0

@@ -42,18 +42,12 @@ def reproduce(
 
 def _reproduce(experiment: Path, data: Path, output: Path) -> None:
     from optical_ir.experiment import read_experiment
-    from optical_ir.files import write_file
-    from optical_ir.one_vector import run_one_vector
     from optical_ir.pipeline import Pipeline
     from optical_ir.summary import report_experiment
 
     plan = read_experiment(experiment)
     with make_progress() as progress:
-        pipeline = Pipeline(plan, data, output, progress)
-        runs = pipeline.run()
-        report = report_experiment(pipeline, runs, run_one_vector(pipeline))
-    for suffix, text in (("md", report.as_markdown()), ("json", report.as_json())):
-        with write_file(output / f"report.{plan.name}.{suffix}", overwrite=True) as stream:
-            stream.write(text)
+        report = report_experiment(Pipeline(plan, data, output, progress))
+    files = report.write(output)
     typer.echo(report.as_text())
-    typer.echo(f"Report: {output / f'report.{plan.name}.md'}")
+    typer.echo(f"Report: {', '.join(map(str, files))}")

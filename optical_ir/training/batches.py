@@ -1,7 +1,7 @@
 """Which pairs make a batch: those of like length, from the parts of a bitext by their shares."""
 
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, count
+from itertools import count
 from typing import Any
 
 import torch
@@ -67,7 +67,7 @@ class MixedBatches(MultiDatasetDefaultBatchSampler):
         """Yield the row numbers of each batch of the current epoch."""
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         parts = torch.multinomial(self.shares, len(self), replacement=True, generator=generator)
-        starts = [0, *accumulate(len(rows) for rows in self.dataset.datasets)]
+        starts = [0, *self.dataset.cumulative_sizes]
         streams = [self._repeat(number) for number in range(len(self.batch_samplers))]
         for part in parts.tolist():
             yield [starts[part] + row for row in next(streams[part])]

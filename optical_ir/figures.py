@@ -1,0 +1,48 @@
+"""Pictures of an experiment's results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from optical_ir.matrix import Matrix
+
+_MARKERS = "osD^vP*X<>dph8"
+
+
+def draw_matrices(matrices: Sequence[Matrix], path: Path) -> None:
+    """Draw the first measure of each system by topics into a PNG file, a panel a collection.
+
+    Systems differ in colour and in marker, so the picture can be read without colours.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = sum(len(matrix.columns) + 1 for matrix in matrices)
+    figure = Figure(figsize=(max(6.0, 0.7 * columns), 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    widths = [len(matrix.columns) + 1 for matrix in matrices]
+    panels = figure.subplots(
+        1, len(matrices), sharey=True, squeeze=False, gridspec_kw={"width_ratios": widths}
+    )[0]
+    systems = list(dict.fromkeys(system for matrix in matrices for system in matrix.systems))
+    lines = {}
+    for axes, matrix in zip(panels, matrices, strict=True):
+        for number, system in enumerate(systems):
+            if system in matrix.systems:
+                values = [matrix.mean(system, c, matrix.measures[0]) for c in matrix.columns]
+                style = _MARKERS[number % len(_MARKERS)]
+                (lines[system],) = axes.plot(
+                    matrix.columns,
+                    [float("nan") if value is None else value for value in values],
+                    style,
+                    color=f"C{number % 10}",
+                    markersize=7,
+                    alpha=0.8,
+                )
+        axes.set_title(matrix.collection, fontsize="medium")
+        axes.tick_params(axis="x", rotation=60)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel(matrices[0].measures[0])
+    figure.legend(
+        lines.values(), lines.keys(), loc="outside right upper", fontsize="small", frameon=False
+    )
+    figure.savefig(path, dpi=120, format="png")

@@ -1,0 +1,69 @@
+"""The systems of an experiment: what answers a task, and with which encoder or queries."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from optical_ir.console import track
+from optical_ir.experiment import Task
+from optical_ir.files import sha256_file
+from optical_ir.pipeline import Pipeline, SystemRun
+from optical_ir.records import Query, ScoredDoc
+from optical_ir.retrieval.search import search_with
+from optical_ir.stages import index_hash, read_json, student_settings
+
+ZERO_SHOT = "zero-shot"
+TEACHER = "teacher"
+BM25 = "bm25"
+
+
+def run_systems(pipeline: Pipeline) -> dict[str, dict[str, SystemRun]]:
+    """Run what is missing of an experiment; give the runs by task and system, in table order."""
+    pipeline.check_inputs()
+    tasks = pipeline.experiment.tasks
+    shown = track(tasks, "Tasks", len(tasks), progress=pipeline.progress)
+    return {task.key: _run_task(pipeline, task) for task in shown}
+
+
+def _run_task(pipeline: Pipeline, task: Task) -> dict[str, SystemRun]:
+    pipeline.qrels_file(task)
+    own = pipeline.queries(task)
+    translated = {name: pipeline.translations(task, name) for name in task.translations}
+    runs = {}
+    for plan in pipeline.experiment.students:
+        for system, student in pipeline.experiment.students_of(plan, task):
+            encoder = pipeline.student(student)
+            runs[system] = _dense(pipeline, task, student.name, encoder, own)
+    runs[ZERO_SHOT] = _dense(pipeline, task, ZERO_SHOT, pipeline.teacher, own)
+    for name, queries in translated.items():
+        system = f"{TEACHER}-{name}"
+        runs[system] = _dense(pipeline, task, system, pipeline.teacher, queries)
+    runs[BM25] = _sparse(pipeline, task, BM25, own)
+    for name, queries in translated.items():
+        runs[f"{BM25}-{name}"] = _sparse(pipeline, task, f"{BM25}-{name}", queries)
+    return runs
+
+
+def _dense(
+    pipeline: Pipeline, task: Task, system: str, encoder: Path, queries: Sequence[Query]
+) -> SystemRun:
+    folder = pipeline.index_folder(task.collection)
+
+    def search() -> dict[str, list[ScoredDoc]]:
+        return search_with(str(encoder), folder, queries, k=pipeline.experiment.hits)
+
+    settings = {
+        "encoder": sha256_file(encoder / "model.safetensors"),
+        "index": index_hash(folder),
+    }
+    student = student_settings(encoder)
+    return pipeline.make_run(task, system, queries, settings, search, student=student)
+
+
+def _sparse(pipeline: Pipeline, task: Task, system: str, queries: Sequence[Query]) -> SystemRun:
+    index = pipeline.bm25(task.collection)
+
+    def search() -> dict[str, list[ScoredDoc]]:
+        return index.search(queries, k=pipeline.experiment.hits)
+
+    settings = {"index": read_json(index.folder / "index.json")["corpus_sha256"]}
+    return pipeline.make_run(task, system, queries, settings, search)
