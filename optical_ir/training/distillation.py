@@ -1,17 +1,16 @@
 """Distilling a student query encoder from a teacher and a bitext, resumable after a kill."""
 
 import copy
-import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset
 from rich.progress import Progress
 from sentence_transformers import MultiVectorEncoder, MultiVectorEncoderTrainer
 from sentence_transformers.base.modules import Dense
@@ -21,15 +20,22 @@ from sentence_transformers.multi_vector_encoder.training_args import (
 from torch import nn
 from transformers import PrinterCallback, TrainerCallback
 
-from optical_ir.errors import ConfigError, DataError
+from optical_ir.errors import ConfigError
 from optical_ir.files import check_output, write_folder
 from optical_ir.models.centering import normalize_position
 from optical_ir.models.encoder import embedding_dim, has_fast_bfloat16
 from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.records import BitextPair
-from optical_ir.training.batches import LengthGroupedBatches
+from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
 from optical_ir.training.collator import BitextCollator
 from optical_ir.training.losses import BitextLoss, TransportLoss
+from optical_ir.training.mixture import (
+    BitextPart,
+    as_dataset,
+    as_parts,
+    digest_parts,
+    split_parts,
+)
 from optical_ir.training.monitor import DevRetrieval, TrainingLog, plot_curves, read_log
 from optical_ir.training.settings import DistillationSettings
 
@@ -54,7 +60,7 @@ def transport_loss(
 
 def distil(
     teacher: MultiVectorEncoder,
-    bitext: Sequence[BitextPair],
+    bitext: Sequence[BitextPair] | Sequence[BitextPart],
     output: Path | str,
     *,
     settings: DistillationSettings | None = None,
@@ -77,8 +83,9 @@ def distil(
     ----------
     teacher : MultiVectorEncoder
         The English encoder; also the student's starting point if `student` is not given.
-    bitext : sequence of BitextPair
-        At least a batch more than `settings.dev_pairs`.
+    bitext : sequence of BitextPair, or of BitextPart
+        At least a batch more than `settings.dev_pairs`. Parts are languages or sources that are
+        drawn from by their shares; each needs a batch at least.
     student : MultiVectorEncoder, optional
         Another, multilingual starting point. It gets a new linear layer into the teacher's space.
     loss_factory : callable
@@ -101,7 +108,8 @@ def distil(
     """
     settings = settings or DistillationSettings()
     check_output(output, overwrite=overwrite)
-    train, dev = _split(bitext, settings)
+    parts = as_parts(bitext)
+    train, dev = split_parts(parts, settings)
     student = _start_student(teacher, student, settings)
     loss = loss_factory(student, teacher, settings)
     description = {
@@ -109,12 +117,12 @@ def distil(
         "space": space or fingerprint(teacher),
         "loss": type(loss).__name__,
         "settings": asdict(settings),
-        "pairs": len(train),
+        "pairs": sum(len(part.pairs) for part in train),
         "origin": origin or {},
     }
     with write_folder(output, overwrite=overwrite, resume=True) as part:
         checkpoints = part / "checkpoints"
-        identity = {"bitext": _digest(bitext), "start": fingerprint(student)}
+        identity = {"bitext": digest_parts(parts), "start": fingerprint(student)}
         _claim(part, {**description, "origin": None, **identity})
         monitor = TrainingLog(
             part / "log.jsonl",
@@ -136,27 +144,6 @@ def distil(
         (part / "claim.json").unlink()
         shutil.rmtree(checkpoints, ignore_errors=True)
     return student
-
-
-def _split(
-    bitext: Sequence[BitextPair], settings: DistillationSettings
-) -> tuple[list[BitextPair], list[BitextPair]]:
-    """Training and dev pairs; dev pairs are those with the smallest hash, whatever the order."""
-    n_dev = settings.dev_pairs
-    ranked = sorted(set(bitext), key=_rank)
-    dev = set(ranked[:n_dev])
-    train = [pair for pair in bitext if pair not in dev]
-    if len(train) < settings.batch_size:
-        raise DataError(
-            f"The bitext has {len(bitext)} pairs; expected at least {n_dev + settings.batch_size} "
-            f"(dev_pairs {n_dev} and one batch of {settings.batch_size}). Give more pairs, or "
-            "lower dev_pairs or batch_size."
-        )
-    return train, ranked[:n_dev]
-
-
-def _rank(pair: BitextPair) -> tuple[bytes, str]:
-    return hashlib.sha256(pair.target.encode()).digest(), pair.source
 
 
 def _start_student(
@@ -210,7 +197,7 @@ class _Trainer(MultiVectorEncoderTrainer):
 def _trainer(
     student: MultiVectorEncoder,
     loss: BitextLoss,
-    train: Sequence[BitextPair],
+    train: Sequence[BitextPart],
     checkpoints: Path,
     settings: DistillationSettings,
 ) -> MultiVectorEncoderTrainer:
@@ -233,6 +220,7 @@ def _trainer(
         disable_tqdm=True,
         dataloader_drop_last=True,
         batch_sampler=LengthGroupedBatches,
+        multi_dataset_batch_sampler=partial(MixedBatches, shares=[part.share for part in train]),
         seed=settings.seed,
         data_seed=settings.seed,
     )
@@ -242,11 +230,10 @@ def _trainer(
         teacher=loss.teacher,
         max_length=settings.max_length,
     )
-    rows = {"source": [p.source for p in train], "target": [p.target for p in train]}
     trainer = _Trainer(
         model=student,
         args=args,
-        train_dataset=Dataset.from_dict(rows),
+        train_dataset=as_dataset(train),
         loss=loss,
         data_collator=collator,
     )
@@ -264,13 +251,6 @@ def _claim(part: Path, identity: dict[str, Any]) -> None:
             "Remove the folder to start anew, or run with the same settings to finish it."
         )
     path.write_text(text)
-
-
-def _digest(bitext: Sequence[BitextPair]) -> str:
-    digest = hashlib.sha256()
-    for pair in bitext:
-        digest.update(f"{pair.source}\t{pair.target}\n".encode())
-    return digest.hexdigest()
 
 
 def _last_checkpoint(folder: Path) -> str | None:

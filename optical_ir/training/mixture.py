@@ -1,9 +1,15 @@
 """A bitext of several parts: languages, or sources of different worth."""
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
+from datasets import Dataset, DatasetDict
+
+from optical_ir.errors import DataError
 from optical_ir.records import BitextPair
+from optical_ir.training.settings import DistillationSettings
 
 
 @dataclass(frozen=True)
@@ -22,3 +28,61 @@ class BitextPart:
     name: str
     pairs: Sequence[BitextPair]
     share: float = 1.0
+
+
+def as_parts(bitext: Sequence[BitextPair] | Sequence[BitextPart]) -> list[BitextPart]:
+    """Give the parts of a bitext; pairs alone are one part."""
+    parts = [part for part in bitext if isinstance(part, BitextPart)]
+    return parts or [
+        BitextPart("bitext", [pair for pair in bitext if isinstance(pair, BitextPair)])
+    ]
+
+
+def split_parts(
+    parts: Sequence[BitextPart], settings: DistillationSettings
+) -> tuple[list[BitextPart], list[BitextPair]]:
+    """Split off the dev pairs: those with the smallest hash, whatever their order and part.
+
+    Raises
+    ------
+    DataError
+        If what is left of a part is less than a batch.
+    """
+    pairs = set(chain.from_iterable(part.pairs for part in parts))
+    dev = sorted(pairs, key=_rank)[: settings.dev_pairs]
+    held_out = set(dev)
+    train = [replace(part, pairs=[p for p in part.pairs if p not in held_out]) for part in parts]
+    for part, whole in zip(train, parts, strict=True):
+        if len(part.pairs) < settings.batch_size:
+            n_dev = len(whole.pairs) - len(part.pairs)
+            raise DataError(
+                f"The bitext {part.name} has {len(whole.pairs)} pairs; expected at least "
+                f"{n_dev + settings.batch_size} ({n_dev} of the dev_pairs and one batch of "
+                f"{settings.batch_size}). Give more pairs, or lower dev_pairs or batch_size."
+            )
+    return train, dev
+
+
+def _rank(pair: BitextPair) -> tuple[bytes, str]:
+    return hashlib.sha256(pair.target.encode()).digest(), pair.source
+
+
+def as_dataset(parts: Sequence[BitextPart]) -> Dataset | DatasetDict:
+    """Columns `source` and `target` for the trainer; a dataset by name if there are several."""
+    datasets = {
+        part.name: Dataset.from_dict(
+            {"source": [p.source for p in part.pairs], "target": [p.target for p in part.pairs]}
+        )
+        for part in parts
+    }
+    return DatasetDict(datasets) if len(datasets) > 1 else next(iter(datasets.values()))
+
+
+def digest_parts(parts: Sequence[BitextPart]) -> str:
+    """SHA-256 of all pairs, with the names and shares of the parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{part.name}\t{part.share}\n".encode())
+        for pair in part.pairs:
+            digest.update(f"{pair.source}\t{pair.target}\n".encode())
+    return digest.hexdigest()

@@ -1,6 +1,7 @@
 """What a distillation shows of itself: a JSONL log, dev retrieval, curves and progress."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ class DevRetrieval:
 class TrainingLog(TrainerCallback):
     """Writes a JSON line every `log_every` steps, and one for each dev retrieval.
 
-    After a resume the lines past the checkpoint are dropped, so every step is logged once.
+    After a resume the lines past the checkpoint are dropped, so every step is logged once. The
+    seconds, and those of the processor, are summed over the attempts.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class TrainingLog(TrainerCallback):
         self.dev = dev
         self.progress = progress
         self.task: TaskID | None = None
+        self._clocks = _read_clocks()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -77,6 +80,10 @@ class TrainingLog(TrainerCallback):
         """Drop what a killed run logged after its last checkpoint; measure the start."""
         kept = [row for row in read_log(self.path) if row["step"] <= state.global_step]
         self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+        logged = next((row for row in reversed(kept) if "seconds" in row), None)
+        spent = (logged["seconds"], logged["cpu_seconds"]) if logged else (0.0, 0.0)
+        now = _read_clocks()
+        self._clocks = (now[0] - spent[0], now[1] - spent[1])
         if self.progress is not None:
             self.task = self.progress.add_task(
                 "Distilling", total=state.max_steps, completed=state.global_step
@@ -93,7 +100,11 @@ class TrainingLog(TrainerCallback):
             self.progress.update(self.task, completed=step)
         if step % self.log_every == 0 or last:
             rate = kwargs["lr_scheduler"].get_last_lr()[0]
-            self._append({"step": step, "learning_rate": rate, **self.loss.statistics})
+            wall, cpu = (
+                now - start for now, start in zip(_read_clocks(), self._clocks, strict=True)
+            )
+            seconds = {"seconds": round(wall, 2), "cpu_seconds": round(cpu, 2)}
+            self._append({"step": step, "learning_rate": rate, **self.loss.statistics, **seconds})
         if step % self.evaluate_every == 0 or last:
             self._evaluate(step)
 
@@ -104,6 +115,10 @@ class TrainingLog(TrainerCallback):
     def _append(self, row: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
+
+
+def _read_clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
