@@ -1,6 +1,25 @@
 """Optimal transport between token sets: costs, weights, plans."""
 
-from optical_ir.transport.cost import cosine_cost, uniform_weights
+from optical_ir.transport.cost import cosine_cost
 from optical_ir.transport.plans import marginal_error, plan_entropy, solve_plan
+from optical_ir.transport.weights import (
+    TOKEN_WEIGHTS,
+    idf_weights,
+    importance_weights,
+    inverse_document_frequency,
+    propagated_weights,
+    uniform_weights,
+)
 
-__all__ = ["cosine_cost", "marginal_error", "plan_entropy", "solve_plan", "uniform_weights"]
+__all__ = [
+    "TOKEN_WEIGHTS",
+    "cosine_cost",
+    "idf_weights",
+    "importance_weights",
+    "inverse_document_frequency",
+    "marginal_error",
+    "plan_entropy",
+    "propagated_weights",
+    "solve_plan",
+    "uniform_weights",
+]

@@ -1,9 +1,9 @@
-"""Costs and weights against numpy."""
+"""Costs against numpy."""
 
 import numpy as np
 import torch
 
-from optical_ir.transport import cosine_cost, uniform_weights
+from optical_ir.transport import cosine_cost
 
 
 def test_cost_is_one_minus_the_inner_product():
@@ -32,9 +32,3 @@ def test_cost_is_differentiable_in_the_source():
     target = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     cosine_cost(source, target).sum().backward()
     assert source.grad.tolist() == [[[-1.0, -1.0]]]
-
-
-def test_scored_tokens_share_the_weight_equally():
-    mask = torch.tensor([[1, 1, 0, 1, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]).bool()
-    expected = [[0.25, 0.25, 0, 0.25, 0.25], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]
-    assert uniform_weights(mask).tolist() == expected
