@@ -2,6 +2,7 @@
 
 from optical_ir.transport.cost import cosine_cost
 from optical_ir.transport.plans import marginal_error, plan_entropy, solve_plan
+from optical_ir.transport.proximal import solve_proximal
 from optical_ir.transport.weights import (
     TOKEN_WEIGHTS,
     idf_weights,
@@ -21,5 +22,6 @@ __all__ = [
     "plan_entropy",
     "propagated_weights",
     "solve_plan",
+    "solve_proximal",
     "uniform_weights",
 ]

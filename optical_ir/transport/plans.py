@@ -8,6 +8,7 @@ References
 Cuturi (2013), Sinkhorn distances, eq. (2) and algorithm 1; Flamary et al. (2021), POT.
 """
 
+import numpy as np
 import ot
 import torch
 from torch import Tensor
@@ -57,27 +58,71 @@ def solve_plan(
     ValueError
         If shapes disagree, a weight is negative, row sums differ, or `epsilon` is negative.
     """
-    _check(cost, source_weights, target_weights, epsilon)
-    pairs = source_weights.unsqueeze(-1) * target_weights.unsqueeze(-2)
-    cost = cost.detach().float().masked_fill(pairs == 0, 0.0)
+    check_problem(cost, source_weights, target_weights)
+    if epsilon < 0:
+        raise ValueError(f"epsilon must not be negative, but is {epsilon}.")
+    cost, dead = mask_cost(cost, source_weights, target_weights)
     if epsilon == 0:
         return _solve_exact(cost, source_weights, target_weights)
-    fits = float(cost.abs().max()) <= _MAX_EXPONENT * epsilon
-    with cost.device:  # POT makes its starting vectors on the default device.
-        plan: Tensor = ot.batch.solve_batch(
-            cost,
-            epsilon,
+    plan, _ = project(
+        -cost / epsilon,
+        source_weights,
+        target_weights,
+        in_logs=underflows(cost, epsilon),
+        max_iter=max_iter,
+        tol=tol,
+    )
+    return plan.masked_fill(dead, 0.0)
+
+
+def mask_cost(
+    cost: Tensor, source_weights: Tensor, target_weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cost without gradient and 0 where a side has no weight, and the mask of those places."""
+    dead = (source_weights.unsqueeze(-1) == 0) | (target_weights.unsqueeze(-2) == 0)
+    return cost.detach().float().masked_fill(dead, 0.0), dead
+
+
+def underflows(cost: Tensor, epsilon: float) -> bool:
+    """Whether ``exp(-cost / epsilon)`` is too small for float32 somewhere."""
+    return float(cost.abs().max()) > _MAX_EXPONENT * epsilon
+
+
+def project(
+    exponents: Tensor,
+    source_weights: Tensor,
+    target_weights: Tensor,
+    *,
+    in_logs: bool,
+    max_iter: int,
+    tol: float,
+) -> tuple[Tensor, Tensor]:
+    """Project ``exp(exponents)`` onto the plans with both marginals, in the sense of KL.
+
+    Returns
+    -------
+    plan : Tensor, shape (batch, n_source, n_target)
+        ``diag(u) exp(exponents) diag(v)``.
+    scaling : Tensor, shape (batch, n_target)
+        ``log v``.
+    """
+    with exponents.device:  # POT makes its starting vectors on the default device.
+        solved = ot.batch.solve_batch(
+            -exponents,
+            1.0,
             source_weights,
             target_weights,
             max_iter=max_iter,
             tol=tol,
-            method="sinkhorn" if fits else "log_sinkhorn",
+            method="log_sinkhorn" if in_logs else "sinkhorn",
             grad="detach",
-        ).plan
-    return plan.masked_fill(pairs == 0, 0.0)
+        )
+    scaling = solved.potentials[1]
+    return solved.plan, scaling if in_logs else scaling.log()
 
 
-def _check(cost: Tensor, source_weights: Tensor, target_weights: Tensor, epsilon: float) -> None:
+def check_problem(cost: Tensor, source_weights: Tensor, target_weights: Tensor) -> None:
+    """Refuse transport problems that make no sense; see `solve_plan`."""
     expected = (*source_weights.shape, target_weights.shape[-1])
     if cost.shape != expected or len(source_weights) != len(target_weights):
         raise ValueError(
@@ -88,20 +133,18 @@ def _check(cost: Tensor, source_weights: Tensor, target_weights: Tensor, epsilon
         raise ValueError("weights must not be negative.")
     if not torch.allclose(source_weights.sum(-1), target_weights.sum(-1), atol=1e-4):
         raise ValueError("source and target weights of a problem must have the same sum.")
-    if epsilon < 0:
-        raise ValueError(f"epsilon must not be negative, but is {epsilon}.")
 
 
 def _solve_exact(cost: Tensor, source_weights: Tensor, target_weights: Tensor) -> Tensor:
-    plans = torch.zeros_like(cost)
-    for plan, problem, a, b in zip(plans, cost, source_weights, target_weights, strict=True):
-        rows, columns = a.nonzero().squeeze(-1), b.nonzero().squeeze(-1)
+    plans = np.zeros(cost.shape)
+    sides = (part.double().cpu().numpy() for part in (cost, source_weights, target_weights))
+    for plan, problem, a, b in zip(plans, *sides, strict=True):
+        rows, columns = a.nonzero()[0], b.nonzero()[0]
         if len(rows):
-            block = problem[rows][:, columns].double().cpu()
-            masses = (a[rows].double().cpu(), b[columns].double().cpu())
-            solved = ot.emd(masses[0] / masses[0].sum(), masses[1] / masses[1].sum(), block)
-            plan[rows[:, None], columns] = solved.to(plan) * a.sum()
-    return plans
+            block = np.ix_(rows, columns)
+            source, target = a[rows] / a.sum(), b[columns] / b.sum()
+            plan[block] = ot.emd(source, target, problem[block]) * a.sum()
+    return torch.from_numpy(plans).to(cost)
 
 
 def plan_entropy(plan: Tensor) -> Tensor:
