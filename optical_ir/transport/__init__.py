@@ -1,6 +1,12 @@
 """Optimal transport between token sets: costs, weights, plans."""
 
 from optical_ir.transport.cost import cosine_cost
+from optical_ir.transport.partial import (
+    marginal_divergence,
+    solve_dustbin,
+    solve_unbalanced,
+    unmatched_mass,
+)
 from optical_ir.transport.plans import marginal_error, plan_entropy, solve_plan
 from optical_ir.transport.proximal import solve_proximal
 from optical_ir.transport.weights import (
@@ -18,10 +24,14 @@ __all__ = [
     "idf_weights",
     "importance_weights",
     "inverse_document_frequency",
+    "marginal_divergence",
     "marginal_error",
     "plan_entropy",
     "propagated_weights",
+    "solve_dustbin",
     "solve_plan",
     "solve_proximal",
+    "solve_unbalanced",
     "uniform_weights",
+    "unmatched_mass",
 ]
