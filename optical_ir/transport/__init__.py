@@ -9,6 +9,7 @@ from optical_ir.transport.partial import (
 )
 from optical_ir.transport.plans import marginal_error, plan_entropy, solve_plan
 from optical_ir.transport.proximal import solve_proximal
+from optical_ir.transport.solve import PLANS, Transport, solve_transport
 from optical_ir.transport.weights import (
     TOKEN_WEIGHTS,
     idf_weights,
@@ -19,7 +20,9 @@ from optical_ir.transport.weights import (
 )
 
 __all__ = [
+    "PLANS",
     "TOKEN_WEIGHTS",
+    "Transport",
     "cosine_cost",
     "idf_weights",
     "importance_weights",
@@ -31,6 +34,7 @@ __all__ = [
     "solve_dustbin",
     "solve_plan",
     "solve_proximal",
+    "solve_transport",
     "solve_unbalanced",
     "uniform_weights",
     "unmatched_mass",
