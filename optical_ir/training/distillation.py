@@ -4,7 +4,7 @@ import copy
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,8 @@ from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.records import BitextPair
 from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
 from optical_ir.training.collator import BitextCollator
-from optical_ir.training.losses import BitextLoss, TransportLoss
+from optical_ir.training.loss_factory import LossFactory, make_loss
+from optical_ir.training.losses import BitextLoss
 from optical_ir.training.mixture import (
     BitextPart,
     as_dataset,
@@ -41,22 +42,6 @@ from optical_ir.training.settings import DistillationSettings
 
 logger = logging.getLogger(__name__)
 
-LossFactory = Callable[[MultiVectorEncoder, MultiVectorEncoder, DistillationSettings], BitextLoss]
-
-
-def transport_loss(
-    student: MultiVectorEncoder, teacher: MultiVectorEncoder, settings: DistillationSettings
-) -> BitextLoss:
-    """Make the OPTICAL loss that the settings describe."""
-    return TransportLoss(
-        student,
-        teacher,
-        epsilon=settings.epsilon,
-        sinkhorn_iterations=settings.sinkhorn_iterations,
-        score_weight=settings.score_weight,
-        temperature=settings.temperature,
-    )
-
 
 def distil(
     teacher: MultiVectorEncoder,
@@ -65,7 +50,7 @@ def distil(
     *,
     settings: DistillationSettings | None = None,
     student: MultiVectorEncoder | None = None,
-    loss_factory: LossFactory = transport_loss,
+    loss_factory: LossFactory = make_loss,
     space: str | None = None,
     origin: dict[str, Any] | None = None,
     overwrite: bool = False,
@@ -89,7 +74,7 @@ def distil(
     student : MultiVectorEncoder, optional
         Another, multilingual starting point. It gets a new linear layer into the teacher's space.
     loss_factory : callable
-        Makes the loss from student, teacher and settings.
+        Makes the loss from student, teacher and settings; by default the one they name.
     space : str, optional
         Key of the teacher's embedding space; found out from its weights if not given.
     origin : dict, optional
@@ -112,6 +97,7 @@ def distil(
     train, dev = split_parts(parts, settings)
     student = _start_student(teacher, student, settings)
     loss = loss_factory(student, teacher, settings)
+    loss.prepare([pair for part in train for pair in part.pairs])
     description = {
         "role": "student",
         "space": space or fingerprint(teacher),

@@ -134,7 +134,7 @@ def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     panels = [
-        ("Distillation losses", ("loss", "transport", "score_divergence")),
+        ("Distillation losses", ("loss", "transport", "greedy", "pooled", "score_divergence")),
         ("Plan entropy (nats)", ("plan_entropy",)),
         ("Dev translation retrieval, RR@10", ("dev_rr@10",)),
     ]

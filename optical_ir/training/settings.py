@@ -3,12 +3,19 @@
 from dataclasses import dataclass
 
 from optical_ir.errors import ConfigError
+from optical_ir.transport import PLANS, TOKEN_WEIGHTS
 
+LOSSES = ("transport", "greedy", "pooled")
+"""OPTICAL, and the rivals that learn from the same bitext."""
+
+_CHOICES = {"loss": LOSSES, "plan": PLANS, "token_weights": TOKEN_WEIGHTS}
 _POSITIVE = (
     "epochs",
     "batch_size",
     "learning_rate",
     "sinkhorn_iterations",
+    "marginal_relaxation",
+    "dustbin_cost",
     "temperature",
     "max_length",
     "log_every",
@@ -33,12 +40,28 @@ class DistillationSettings:
         Peak of a linear schedule.
     warmup : float
         Part of all steps over which the learning rate rises from 0.
+    loss : str
+        ``transport`` (OPTICAL), or a rival: ``greedy`` (each token to the nearest one) or
+        ``pooled`` (mean vectors). What is said of plans and weights below is for transport.
+    plan : str
+        ``entropic``, ``exact``, ``proximal``, or, for noisy bitext, ``unbalanced`` or
+        ``dustbin``; see `optical_ir.transport.solve_transport`.
     epsilon : float
-        Entropic regularisation of the plan, in units of cost (0 to 2); 0 solves exactly.
+        Entropic regularisation of the plan, in units of cost (0 to 2); 0 solves exactly. For
+        proximal plans the length of a step.
     sinkhorn_iterations : int
         At most; the solver stops earlier when the marginals hold.
+    marginal_relaxation : float
+        What unmatched mass costs under unbalanced plans, in units of cost.
+    dustbin_cost : float
+        Cost above which dustbin plans leave tokens unmatched.
+    token_weights : str
+        ``uniform``, ``idf`` or ``importance``; see `optical_ir.transport.weights`.
+    pooled_weight : float
+        Weight of the distance of mean vectors beside transport; 0 leaves it out.
     score_weight : float
-        Weight of score distillation over the English sentences of the batch; 0 leaves it out.
+        Weight of score distillation over the English sentences of the batch, beside any loss; 0
+        leaves it out.
     temperature : float
         Of both score distributions; scores are means over query tokens, between -1 and 1.
     freeze_embeddings : bool
@@ -58,8 +81,14 @@ class DistillationSettings:
     batch_size: int = 32
     learning_rate: float = 5e-5
     warmup: float = 0.1
+    loss: str = "transport"
+    plan: str = "entropic"
     epsilon: float = 0.05
     sinkhorn_iterations: int = 100
+    marginal_relaxation: float = 0.2
+    dustbin_cost: float = 0.7
+    token_weights: str = "uniform"
+    pooled_weight: float = 0.0
     score_weight: float = 0.5
     temperature: float = 0.05
     freeze_embeddings: bool = True
@@ -71,13 +100,28 @@ class DistillationSettings:
     seed: int = 42
 
     def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(
+                    f"{name}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}."
+                )
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: expected more than 0, found {getattr(self, name)!r}.")
-        for name in ("epsilon", "score_weight", "dev_pairs", "warmup"):
+        for name in ("epsilon", "pooled_weight", "score_weight", "dev_pairs", "warmup"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected 0 or more, found {getattr(self, name)!r}.")
         if self.max_steps is not None and self.max_steps < 1:
             raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
         if self.score_weight > 0 and self.batch_size < 2:
             raise ConfigError("Score distillation needs batches of 2 pairs or more, found 1.")
+        if self.token_weights == "importance" and self.batch_size < 2:
+            raise ConfigError("Importance weights need batches of 2 pairs or more, found 1.")
+        if self.plan in ("proximal", "unbalanced") and self.epsilon == 0:
+            raise ConfigError(
+                f"epsilon: expected more than 0 for {self.plan} plans, found 0. Give one, or set "
+                "plan to exact."
+            )

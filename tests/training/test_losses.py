@@ -6,49 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from optical_ir.models import encode_queries, load_encoder
-from optical_ir.training import BitextLoss, PooledLoss, TransportLoss
+from optical_ir.models import encode_queries
+from optical_ir.training import BitextLoss, GreedyLoss, PooledLoss, TransportLoss
 from optical_ir.training.collator import BitextCollator
-from optical_ir.training.losses import TokenBatch
+from optical_ir.training.token_batch import TokenBatch
 from optical_ir.transport import cosine_cost, solve_plan, uniform_weights
 
 ENGLISH = ["the red dog sees a cat", "old water, near the house!", "a bird", "the big tree and"]
 FOREIGN = ["mbwa nyekundu ona paka", "maji zee karibu, nyumba", "ndege", "mti kubwa na"]
-
-
-@pytest.fixture
-def teacher(tiny_encoder):
-    return copy.deepcopy(tiny_encoder)
-
-
-@pytest.fixture
-def student(teacher):
-    return copy.deepcopy(teacher)
-
-
-@pytest.fixture(scope="module")
-def stranger(make_checkpoint, tmp_path_factory):
-    """Load an encoder of the same width with other weights."""
-    folder = make_checkpoint(tmp_path_factory.mktemp("stranger"), seed=7)
-    return load_encoder(folder, device="cpu", query_prompt="query: ")
-
-
-def features(student, teacher, foreign, english):
-    collator = BitextCollator(preprocess_fn=None, student=student, teacher=teacher, max_length=64)
-    rows = [{"source": s, "target": t} for s, t in zip(foreign, english, strict=True)]
-    batch = collator(rows)
-    return [
-        {
-            key.removeprefix(f"{side}_"): value
-            for key, value in batch.items()
-            if key.startswith(side)
-        }
-        for side in ("source", "target")
-    ]
-
-
-def loss_of(loss, foreign, english):
-    return loss(features(loss.model, loss.teacher, foreign, english))
 
 
 def self_cost(encoder, texts, *, epsilon):
@@ -63,18 +28,22 @@ def self_cost(encoder, texts, *, epsilon):
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 0.02])
-def test_identical_encoders_of_identical_text_cost_what_entropy_costs(student, teacher, epsilon):
+def test_identical_encoders_of_identical_text_cost_what_entropy_costs(
+    loss_of, student, teacher, epsilon
+):
     loss = TransportLoss(student, teacher, epsilon=epsilon)
     expected = self_cost(teacher, ENGLISH, epsilon=epsilon)
     assert loss_of(loss, ENGLISH, ENGLISH).item() == pytest.approx(expected, abs=1e-3)
 
 
-def test_identical_encoders_of_identical_text_cost_nothing_without_entropy(student, teacher):
+def test_identical_encoders_of_identical_text_cost_nothing_without_entropy(
+    loss_of, student, teacher
+):
     loss = TransportLoss(student, teacher, epsilon=0)
     assert loss_of(loss, ENGLISH, ENGLISH).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_loss_equals_transport_between_separately_encoded_tokens(stranger, teacher):
+def test_loss_equals_transport_between_separately_encoded_tokens(loss_of, stranger, teacher):
     student = copy.deepcopy(stranger)
     values = []
     for pair in zip(
@@ -88,38 +57,38 @@ def test_loss_equals_transport_between_separately_encoded_tokens(stranger, teach
     assert loss_of(loss, FOREIGN, ENGLISH).item() == pytest.approx(np.mean(values), abs=1e-5)
 
 
-@pytest.mark.parametrize("make", [TransportLoss, PooledLoss])
-def test_pairs_with_nothing_to_score_are_left_out(student, teacher, make):
+@pytest.mark.parametrize("make", [TransportLoss, GreedyLoss, PooledLoss])
+def test_pairs_with_nothing_to_score_are_left_out(loss_of, student, teacher, make):
     loss = make(student, teacher)
     alone = loss_of(loss, FOREIGN, ENGLISH)
     more = loss_of(loss, [*FOREIGN, "...", "paka", "!"], [*ENGLISH, "a dog", "", "?"])
     assert more.item() == pytest.approx(alone.item(), abs=1e-4)
 
 
-@pytest.mark.parametrize("make", [TransportLoss, PooledLoss])
-def test_batch_with_nothing_to_score_at_all_costs_0(student, teacher, make):
+@pytest.mark.parametrize("make", [TransportLoss, GreedyLoss, PooledLoss])
+def test_batch_with_nothing_to_score_at_all_costs_0(loss_of, student, teacher, make):
     loss = loss_of(make(student, teacher), ["...", "paka"], ["a dog", "!"])
     assert loss.item() == 0
     loss.backward()
 
 
 @pytest.mark.parametrize("score_weight", [0, 0.5])
-def test_order_of_the_batch_does_not_matter(student, teacher, score_weight):
+def test_order_of_the_batch_does_not_matter(loss_of, student, teacher, score_weight):
     loss = TransportLoss(student, teacher, score_weight=score_weight)
     one, other = loss_of(loss, FOREIGN, ENGLISH), loss_of(loss, FOREIGN[::-1], ENGLISH[::-1])
     assert one.item() == pytest.approx(other.item(), abs=1e-4)
 
 
-@pytest.mark.parametrize("make", [TransportLoss, PooledLoss])
-def test_padding_does_not_matter(student, teacher, make):
+@pytest.mark.parametrize("make", [TransportLoss, GreedyLoss, PooledLoss])
+def test_padding_does_not_matter(loss_of, student, teacher, make):
     loss = make(student, teacher)
     together = loss_of(loss, FOREIGN, ENGLISH).item()
     alone = [loss_of(loss, [f], [e]).item() for f, e in zip(FOREIGN, ENGLISH, strict=True)]
     assert together == pytest.approx(np.mean(alone), abs=1e-4)
 
 
-@pytest.mark.parametrize("make", [TransportLoss, PooledLoss])
-def test_gradient_reaches_the_student_only(stranger, teacher, make):
+@pytest.mark.parametrize("make", [TransportLoss, GreedyLoss, PooledLoss])
+def test_gradient_reaches_the_student_only(loss_of, stranger, teacher, make):
     loss = make(copy.deepcopy(stranger), teacher)
     loss_of(loss, FOREIGN, ENGLISH).backward()
     gradients = [p.grad for p in loss.model.parameters() if p.grad is not None]
@@ -135,7 +104,7 @@ def test_teacher_stays_in_evaluation_mode(student, teacher):
     assert not loss.teacher.training
 
 
-def test_pooled_loss_equals_numpy(stranger, teacher):
+def test_pooled_loss_equals_numpy(loss_of, stranger, teacher):
     loss = PooledLoss(copy.deepcopy(stranger), teacher)
     distances = []
     for s, t in zip(
@@ -146,13 +115,43 @@ def test_pooled_loss_equals_numpy(stranger, teacher):
     assert loss.statistics["loss"] == pytest.approx(np.mean(distances), abs=1e-5)
 
 
-def test_score_distillation_is_0_where_student_and_teacher_agree(student, teacher):
+def test_greedy_loss_equals_numpy(loss_of, stranger, teacher):
+    loss = GreedyLoss(copy.deepcopy(stranger), teacher)
+    nearest = []
+    for s, t in zip(
+        encode_queries(stranger, FOREIGN), encode_queries(teacher, ENGLISH), strict=True
+    ):
+        nearest.append((1 - s @ t.T).min(1).mean())
+    assert loss_of(loss, FOREIGN, ENGLISH).item() == pytest.approx(np.mean(nearest), abs=1e-5)
+    assert loss.statistics["greedy"] == pytest.approx(np.mean(nearest), abs=1e-5)
+
+
+def test_greedy_alignment_costs_no_more_than_any_plan(loss_of, stranger, teacher):
+    values = [
+        loss_of(make(stranger, teacher), FOREIGN, ENGLISH).item()
+        for make in (GreedyLoss, lambda s, t: TransportLoss(s, t, plan="exact"))
+    ]
+    assert values[0] < values[1]
+
+
+@pytest.mark.parametrize("make", [TransportLoss, GreedyLoss, PooledLoss])
+def test_score_distillation_can_be_added_to_every_loss(loss_of, stranger, teacher, make):
+    alone = make(copy.deepcopy(stranger), teacher)
+    scored = make(copy.deepcopy(stranger), teacher, score_weight=0.5)
+    values = [loss_of(loss, FOREIGN, ENGLISH).item() for loss in (alone, scored)]
+    assert "score_divergence" not in alone.statistics
+    divergence = scored.statistics["score_divergence"]
+    assert divergence > 0
+    assert values[1] == pytest.approx(values[0] + 0.5 * divergence, abs=1e-5)
+
+
+def test_score_distillation_is_0_where_student_and_teacher_agree(loss_of, student, teacher):
     loss = TransportLoss(student, teacher, score_weight=0.5)
     loss_of(loss, ENGLISH, ENGLISH)
     assert loss.statistics["score_divergence"] == pytest.approx(0, abs=1e-6)
 
 
-def test_score_distillation_equals_numpy(stranger, teacher):
+def test_score_distillation_equals_numpy(loss_of, stranger, teacher):
     temperature = 0.1
     loss = TransportLoss(
         copy.deepcopy(stranger), teacher, score_weight=2.0, temperature=temperature
@@ -171,7 +170,7 @@ def test_score_distillation_equals_numpy(stranger, teacher):
     assert total == pytest.approx(loss.statistics["transport"] + 2 * divergence, abs=1e-3)
 
 
-def test_statistics_tell_what_the_plan_is_like(student, teacher):
+def test_statistics_tell_what_the_plan_is_like(loss_of, student, teacher):
     loss = TransportLoss(student, teacher, sinkhorn_iterations=1000)
     value = loss_of(loss, FOREIGN, ENGLISH).item()
     assert loss.statistics["transport"] == pytest.approx(value)
@@ -181,9 +180,14 @@ def test_statistics_tell_what_the_plan_is_like(student, teacher):
 
 @pytest.mark.parametrize(
     "make",
-    [TransportLoss, PooledLoss, lambda s, t: TransportLoss(s, t, score_weight=0.5, epsilon=0.02)],
+    [
+        TransportLoss,
+        GreedyLoss,
+        PooledLoss,
+        lambda s, t: TransportLoss(s, t, score_weight=0.5, epsilon=0.02),
+    ],
 )
-def test_a_few_steps_reduce_the_loss(stranger, teacher, make):
+def test_a_few_steps_reduce_the_loss(loss_of, stranger, teacher, make):
     loss = make(copy.deepcopy(stranger), teacher)
     optimizer = torch.optim.AdamW(loss.parameters(), lr=2e-3)
     values = []
@@ -206,7 +210,10 @@ def test_gradient_in_the_tokens_is_the_plan_times_the_teacher():
     student.requires_grad_()
     masks = [torch.ones(1, n, dtype=torch.bool) for n in (3, 5)]
     loss = TransportLoss(torch.nn.Identity(), torch.nn.Identity(), epsilon=0.1)
-    loss.score(TokenBatch(student, masks[0]), TokenBatch(target, masks[1])).backward()
+    sides = (
+        TokenBatch(*side, torch.zeros(0)) for side in zip((student, target), masks, strict=True)
+    )
+    loss.score(*sides).backward()
     weights = [uniform_weights(mask) for mask in masks]
     plan = solve_plan(cosine_cost(student, target), *weights, epsilon=0.1)
     torch.testing.assert_close(student.grad, -plan @ target)
@@ -222,8 +229,10 @@ def test_collator_without_encoders_is_refused():
         BitextCollator(preprocess_fn=None)([{"source": "a", "target": "b"}])
 
 
-def test_collator_reads_both_sides_as_queries_of_their_own_encoder(stranger, teacher):
-    source, target = features(stranger, teacher, ["paka"], ["a cat"])
+def test_collator_reads_both_sides_as_queries_of_their_own_encoder(
+    make_features, stranger, teacher
+):
+    source, target = make_features(stranger, teacher, ["paka"], ["a cat"])
     tokenizer = teacher.tokenizer
     assert tokenizer.decode(source["input_ids"][0]) == "[CLS] query : paka [SEP]"
     assert tokenizer.decode(target["input_ids"][0]) == "[CLS] query : a cat [SEP]"

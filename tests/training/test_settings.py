@@ -17,6 +17,18 @@ from optical_ir.training import DistillationSettings
         ({"epsilon": -0.1}, r"epsilon: expected 0 or more, found -0\.1"),
         ({"dev_pairs": -1}, "dev_pairs: expected 0 or more"),
         ({"max_steps": 0}, "max_steps: expected 1 or more, found 0"),
+        ({"loss": "ot"}, "loss: expected one of transport, greedy, pooled, found 'ot'"),
+        ({"plan": "sliced"}, "plan: expected one of entropic, .*, dustbin, found 'sliced'"),
+        ({"token_weights": "bm25"}, "token_weights: expected one of uniform, idf, importance"),
+        ({"dustbin_cost": 0}, "dustbin_cost: expected more than 0, found 0"),
+        ({"marginal_relaxation": -1}, "marginal_relaxation: expected more than 0, found -1"),
+        ({"pooled_weight": -1}, "pooled_weight: expected 0 or more, found -1"),
+        ({"plan": "proximal", "epsilon": 0}, "more than 0 for proximal plans, .* plan to exact"),
+        ({"plan": "unbalanced", "epsilon": 0}, "more than 0 for unbalanced plans"),
+        (
+            {"token_weights": "importance", "batch_size": 1, "score_weight": 0},
+            "Importance weights need batches of 2 pairs or more, found 1",
+        ),
         ({"batch_size": 1}, "Score distillation needs batches of 2 pairs or more, found 1"),
     ],
 )
