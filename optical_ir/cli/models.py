@@ -60,6 +60,12 @@ def distil(
     epochs: Annotated[float | None, typer.Option(help="Passes over the bitext.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pairs a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    loss: Annotated[str | None, typer.Option(help="transport, greedy or pooled.")] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(help="entropic, exact, proximal; for noisy bitext unbalanced or dustbin."),
+    ] = None,
+    token_weights: Annotated[str | None, typer.Option(help="uniform, idf or importance.")] = None,
     epsilon: Annotated[float | None, typer.Option(help="Entropic regularisation.")] = None,
     score_weight: Annotated[
         float | None, typer.Option(help="Weight of score distillation.")
@@ -89,6 +95,9 @@ def distil(
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "loss": loss,
+        "plan": plan,
+        "token_weights": token_weights,
         "epsilon": epsilon,
         "score_weight": score_weight,
         "dev_pairs": dev_pairs,
