@@ -68,11 +68,14 @@ class LanguagePlan:
     ----------
     bitext : dict
         Files of sentence pairs, and how often each is drawn from, relative to the others.
+    exclude_sources : tuple of str
+        Sources, by the third column of the first of these files, whose pairs are left out.
     lexicon : str or None
         Bilingual dictionary for word-by-word translation and code-switching.
     """
 
     bitext: dict[str, float] = field(default_factory=dict)
+    exclude_sources: tuple[str, ...] = ()
     lexicon: str | None = None
 
     def shares(self) -> dict[str, float]:
@@ -205,7 +208,7 @@ def read_experiment(path: Path | str) -> Experiment:
 
 def _parse(content: dict[str, Any]) -> Experiment:
     languages = {
-        name: from_table(LanguagePlan, f"languages.{name}", _with_shares(values))
+        name: _parse_language(f"languages.{name}", values)
         for name, values in _table(content, "languages").items()
     }
     tables = content.pop("tasks", [])
@@ -229,11 +232,11 @@ def _parse(content: dict[str, Any]) -> Experiment:
     return experiment
 
 
-def _with_shares(values: Any) -> Any:
-    """Give a single bitext file, written as a string, the table form."""
-    if isinstance(values, dict) and isinstance(values.get("bitext"), str):
-        return {**values, "bitext": {values["bitext"]: 1.0}}
-    return values
+def _parse_language(where: str, values: Any) -> LanguagePlan:
+    values = _with_tuples(checked_table(where, values))
+    if isinstance(values.get("bitext"), str):
+        values["bitext"] = {values["bitext"]: 1.0}
+    return from_table(LanguagePlan, where, values)
 
 
 def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,8 +129,11 @@ class Pipeline:
             find_java()
 
     def _bitext(self, language: str, file: str) -> list[BitextPair]:
-        path = self.data / file
-        pairs = read_bitext(path, query_lang=language)
+        path, plan = self.data / file, self.experiment.languages[language]
+        is_first = file == next(iter(plan.bitext))
+        pairs = read_bitext(
+            path, query_lang=language, exclude_sources=plan.exclude_sources if is_first else ()
+        )
         if not path.is_file():
             raise ConfigError(
                 f"{path}: expected a file, found the prefix of two. Name the foreign one."
@@ -181,6 +184,11 @@ class Pipeline:
         }
         settings = {
             "languages": student.languages,
+            "exclude_sources": {
+                language: plan.exclude_sources
+                for language, plan in self.experiment.languages.items()
+                if language in student.languages and plan.exclude_sources
+            },
             "bitext": {
                 file: {"share": share, "sha256": sha256_file(self.data / file)}
                 for (_, file), share in parts.items()

@@ -1,7 +1,7 @@
 """Bitext, the sentence pairs that distillation learns from: TSV, TMX or a pair of Moses files."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -13,7 +13,12 @@ from optical_ir.records import BitextPair
 logger = logging.getLogger(__name__)
 
 
-def read_bitext(path: Path | str, *, query_lang: str | None = None) -> list[BitextPair]:
+def read_bitext(
+    path: Path | str,
+    *,
+    query_lang: str | None = None,
+    exclude_sources: Collection[str] = (),
+) -> list[BitextPair]:
     """Pairs of a foreign sentence and its English translation, in file order.
 
     Text is taken as it is, without surrounding white space; of pairs that are exactly equal the
@@ -22,12 +27,16 @@ def read_bitext(path: Path | str, *, query_lang: str | None = None) -> list[Bite
     Parameters
     ----------
     path : path
-        `.tsv` or `.tsv.gz`: foreign TAB English, further columns are ignored. `.tmx` or
+        `.tsv` or `.tsv.gz`: foreign TAB English; a third column may name the source, further
+        ones are ignored. `.tmx` or
         `.tmx.gz`: needs `query_lang`. Anything else: the foreign one of two Moses files, as
         `x.sw` with `x.en` beside it (or both `.gz`), or their prefix `x` together with
         `query_lang`.
     query_lang : str, optional
         Language of the foreign side.
+    exclude_sources : collection of str
+        Names in the third column whose pairs are left out, as a Bible whose style is far from
+        that of queries.
 
     Raises
     ------
@@ -35,11 +44,13 @@ def read_bitext(path: Path | str, *, query_lang: str | None = None) -> list[Bite
         For a missing or empty file, fewer than two columns, an empty side, Moses files of
         different lengths, or broken TMX; with file, line and remedy.
     ConfigError
-        If a TMX file or a Moses prefix comes without `query_lang`.
+        If a TMX file or a Moses prefix comes without `query_lang`, or a source to leave out is
+        not in the file.
     """
     path = Path(path)
+    left_out = dict.fromkeys(exclude_sources, 0)
     if path.name.endswith((".tsv", ".tsv.gz")):
-        pairs = _iter_tsv(path)
+        pairs = _iter_tsv(path, left_out)
     elif path.name.endswith((".tmx", ".tmx.gz")):
         if query_lang is None:
             raise ConfigError(
@@ -50,15 +61,26 @@ def read_bitext(path: Path | str, *, query_lang: str | None = None) -> list[Bite
     else:
         pairs = _iter_moses(*_moses_files(path, query_lang))
     found = list(pairs)
+    for source, n_pairs in left_out.items():
+        if not n_pairs:
+            raise ConfigError(
+                f"{path}: expected source {source!r} in the third column, to leave its pairs out, "
+                "found none such. Check the name."
+            )
+        logger.info("%s: left out %d pairs of %s.", path, n_pairs, source)
     unique = list(dict.fromkeys(found))
     if len(unique) < len(found):
         logger.info("%s: left out %d duplicate pairs.", path, len(found) - len(unique))
     return unique
 
 
-def _iter_tsv(path: Path) -> Iterator[BitextPair]:
+def _iter_tsv(path: Path, left_out: dict[str, int]) -> Iterator[BitextPair]:
+    """Yield the pairs, but for those of sources in `left_out`, which are counted there."""
     for number, line in iter_lines(path):
         fields = line.split("\t")
+        if len(fields) > 2 and fields[2].strip() in left_out:
+            left_out[fields[2].strip()] += 1
+            continue
         if len(fields) < 2:
             raise DataError(
                 f"{path}, line {number}: expected 2 tab-separated columns 'foreign English', "

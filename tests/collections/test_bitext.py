@@ -108,3 +108,14 @@ def test_real_bitext_reads_with_every_line(data_dir, folder):
         with file.open("rb") as stream:
             n_lines = sum(1 for _ in stream)
         assert len(read_bitext(file)) == n_lines, file
+
+
+def test_pairs_of_excluded_sources_are_left_out_and_a_source_not_there_is_named(tmp_path, caplog):
+    path = tmp_path / "x.tsv"
+    path.write_text("paka\tcat\tnews\nmbwa\tdog\tbible\nndege\tbird\n")
+    with caplog.at_level("INFO", "optical_ir"):
+        pairs = read_bitext(path, exclude_sources=["bible"])
+    assert [pair.target for pair in pairs] == ["cat", "bird"]
+    assert "left out 1 pairs of bible" in caplog.text
+    with pytest.raises(ConfigError, match="expected source 'bibel' in the third column"):
+        read_bitext(path, exclude_sources=["bibel"])

@@ -63,7 +63,7 @@ def test_a_student_learns_from_all_parts_and_resumes_to_the_same_bytes(
     from transformers import TrainerCallback
 
     class Kill(TrainerCallback):
-        def on_step_end(self, args, state, control, **kwargs):
+        def on_step_end(self, args, state, control, **kwargs: object):
             if state.global_step == 5:
                 raise KeyboardInterrupt
 
