@@ -50,4 +50,5 @@ def _reproduce(experiment: Path, data: Path, output: Path) -> None:
         report = report_experiment(Pipeline(plan, data, output, progress))
     files = report.write(output)
     typer.echo(report.as_text())
-    typer.echo(f"Report: {', '.join(map(str, files))}")
+    others = ", ".join(path.suffix for path in files[1:])
+    typer.echo(f"Report: {files[0]} (and {others})")

@@ -54,11 +54,11 @@ def split_parts(
     train = [replace(part, pairs=[p for p in part.pairs if p not in held_out]) for part in parts]
     for part, whole in zip(train, parts, strict=True):
         if len(part.pairs) < settings.batch_size:
-            n_dev = len(whole.pairs) - len(part.pairs)
             raise DataError(
                 f"The bitext {part.name} has {len(whole.pairs)} pairs; expected at least "
-                f"{n_dev + settings.batch_size} ({n_dev} of the dev_pairs and one batch of "
-                f"{settings.batch_size}). Give more pairs, or lower dev_pairs or batch_size."
+                f"{settings.dev_pairs + settings.batch_size} (dev_pairs {settings.dev_pairs}, which "
+                f"may all come from it, and one batch of {settings.batch_size}). Give more pairs, "
+                "or lower dev_pairs or batch_size."
             )
     return train, dev
 
