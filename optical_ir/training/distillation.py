@@ -36,6 +36,7 @@ from optical_ir.training.mixture import (
     as_parts,
     digest_parts,
     split_parts,
+    with_english,
 )
 from optical_ir.training.monitor import DevRetrieval, TrainingLog, plot_curves, read_log
 from optical_ir.training.settings import DistillationSettings
@@ -118,7 +119,8 @@ def distil(
             dev=DevRetrieval(teacher, dev) if dev else None,
             progress=progress,
         )
-        trainer = _trainer(student, loss, train, checkpoints, settings)
+        batches = with_english(train, settings.english_share)
+        trainer = _trainer(student, loss, batches, checkpoints, settings)
         for callback in (monitor, *callbacks):
             trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))

@@ -67,6 +67,24 @@ def _rank(pair: BitextPair) -> tuple[bytes, str]:
     return hashlib.sha256(pair.target.encode()).digest(), pair.source
 
 
+def with_english(parts: Sequence[BitextPart], share: float) -> list[BitextPart]:
+    """Add a part in which the English sentences are their own translations.
+
+    The student is drawn to read English as the teacher does, so it can answer English queries too.
+
+    Parameters
+    ----------
+    share : float
+        Part of the batches that are English, below 1; 0 adds nothing.
+    """
+    if not share:
+        return list(parts)
+    sentences = dict.fromkeys(pair.target for part in parts for pair in part.pairs)
+    total = sum(part.share for part in parts)
+    pairs = [BitextPair(sentence, sentence) for sentence in sentences]
+    return [*parts, BitextPart("english", pairs, total * share / (1 - share))]
+
+
 def as_dataset(parts: Sequence[BitextPart]) -> Dataset | DatasetDict:
     """Columns `source` and `target` for the trainer; a dataset by name if there are several."""
     datasets = {

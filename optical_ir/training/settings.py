@@ -64,6 +64,9 @@ class DistillationSettings:
         leaves it out.
     temperature : float
         Of both score distributions; scores are means over query tokens, between -1 and 1.
+    english_share : float
+        Part of the batches that draw the student to the teacher on English sentences, so that it
+        answers English queries too.
     freeze_embeddings : bool
         Keep the word embeddings as they are: faster, and nothing is forgotten.
     max_length : int
@@ -91,6 +94,7 @@ class DistillationSettings:
     pooled_weight: float = 0.0
     score_weight: float = 0.5
     temperature: float = 0.05
+    english_share: float = 0.0
     freeze_embeddings: bool = True
     max_length: int = 64
     dev_pairs: int = 200
@@ -111,6 +115,10 @@ class DistillationSettings:
         for name in ("epsilon", "pooled_weight", "score_weight", "dev_pairs", "warmup"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected 0 or more, found {getattr(self, name)!r}.")
+        if not 0 <= self.english_share < 1:
+            raise ConfigError(
+                f"english_share: expected 0 or more and below 1, found {self.english_share!r}."
+            )
         if self.max_steps is not None and self.max_steps < 1:
             raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
         self._check_combinations()

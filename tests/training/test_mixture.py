@@ -5,7 +5,13 @@ import pytest
 from optical_ir.errors import DataError
 from optical_ir.records import BitextPair
 from optical_ir.training import BitextPart, DistillationSettings, distil
-from optical_ir.training.mixture import as_dataset, as_parts, digest_parts, split_parts
+from optical_ir.training.mixture import (
+    as_dataset,
+    as_parts,
+    digest_parts,
+    split_parts,
+    with_english,
+)
 
 SETTINGS = DistillationSettings(batch_size=4, dev_pairs=10, max_steps=6)
 
@@ -49,6 +55,14 @@ def test_one_part_is_a_dataset_and_several_are_one_by_name(bitext, parts):
         "news": 40,
         "questions": 20,
     }
+
+
+def test_english_sentences_are_a_part_with_the_share_asked_for(parts):
+    *kept, english = with_english(parts, 0.2)
+    assert kept == parts == with_english(parts, 0.0)
+    assert english.share / sum(part.share for part in (*kept, english)) == pytest.approx(0.2)
+    assert {pair.source for pair in english.pairs} == {p.target for q in parts for p in q.pairs}
+    assert all(pair.source == pair.target for pair in english.pairs)
 
 
 def test_digest_tells_pairs_names_and_shares(bitext, parts):
