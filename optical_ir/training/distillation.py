@@ -1,8 +1,6 @@
 """Distilling a student query encoder from a teacher and a bitext, resumable after a kill."""
 
 import copy
-import json
-import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,18 +10,14 @@ from typing import Any
 
 import torch
 from rich.progress import Progress
-from sentence_transformers import MultiVectorEncoder, MultiVectorEncoderTrainer
+from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.modules import Dense
-from sentence_transformers.multi_vector_encoder.training_args import (
-    MultiVectorEncoderTrainingArguments,
-)
 from torch import nn
-from transformers import PrinterCallback, TrainerCallback
+from transformers import TrainerCallback
 
-from optical_ir.errors import ConfigError
 from optical_ir.files import check_output, write_folder
 from optical_ir.models.centering import normalize_position
-from optical_ir.models.encoder import embedding_dim, has_fast_bfloat16
+from optical_ir.models.encoder import embedding_dim
 from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.records import BitextPair
 from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
@@ -40,8 +34,7 @@ from optical_ir.training.mixture import (
 )
 from optical_ir.training.monitor import DevRetrieval, TrainingLog, plot_curves, read_log
 from optical_ir.training.settings import DistillationSettings
-
-logger = logging.getLogger(__name__)
+from optical_ir.training.trainer import QuietTrainer, claim, training_arguments
 
 
 def distil(
@@ -110,7 +103,7 @@ def distil(
     with write_folder(output, overwrite=overwrite, resume=True) as part:
         checkpoints = part / "checkpoints"
         identity = {"bitext": digest_parts(parts), "start": fingerprint(student)}
-        _claim(part, {**description, "origin": None, **identity})
+        claim(part, {**description, "origin": None, **identity})
         monitor = TrainingLog(
             part / "log.jsonl",
             loss,
@@ -121,12 +114,8 @@ def distil(
         )
         batches = with_english(train, settings.english_share)
         trainer = _trainer(student, loss, batches, checkpoints, settings)
-        for callback in (monitor, *callbacks):
-            trainer.add_callback(callback)
-        trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
-        # The trainer left its autocast in the student's forward.
-        trainer.accelerator.unwrap_model(student, keep_fp32_wrapper=False)
-        student.eval().save_pretrained(str(part), create_model_card=False)
+        trainer.run(monitor, *callbacks)
+        student.save_pretrained(str(part), create_model_card=False)
         plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
         write_description(part, description)
         (part / "claim.json").unlink()
@@ -177,40 +166,19 @@ def _project_into(student: MultiVectorEncoder, dim: int) -> None:
     student.insert(normalize_position(student), dense.to(student.device))
 
 
-class _Trainer(MultiVectorEncoderTrainer):
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Gather nothing for a model card: `optical.json` says where a student comes from."""
-
-
 def _trainer(
     student: MultiVectorEncoder,
     loss: BitextLoss,
     train: Sequence[BitextPart],
     checkpoints: Path,
     settings: DistillationSettings,
-) -> MultiVectorEncoderTrainer:
-    args = MultiVectorEncoderTrainingArguments(
-        output_dir=str(checkpoints),
-        num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps or -1,
-        per_device_train_batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        warmup_steps=settings.warmup,
-        lr_scheduler_type="linear",
-        weight_decay=0.0,
-        bf16=has_fast_bfloat16(student.device),
-        use_cpu=student.device.type == "cpu",
-        save_strategy="steps",
-        save_steps=settings.save_every,
-        save_total_limit=1,
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_drop_last=True,
+) -> QuietTrainer:
+    args = training_arguments(
+        student,
+        checkpoints,
+        settings,
         batch_sampler=LengthGroupedBatches,
         multi_dataset_batch_sampler=partial(MixedBatches, shares=[part.share for part in train]),
-        seed=settings.seed,
-        data_seed=settings.seed,
     )
     collator = BitextCollator(
         preprocess_fn=student.preprocess,
@@ -218,39 +186,10 @@ def _trainer(
         teacher=loss.teacher,
         max_length=settings.max_length,
     )
-    trainer = _Trainer(
+    return QuietTrainer(
         model=student,
         args=args,
         train_dataset=as_dataset(train),
         loss=loss,
         data_collator=collator,
     )
-    trainer.remove_callback(PrinterCallback)  # it prints to stdout
-    return trainer
-
-
-def _claim(part: Path, identity: dict[str, Any]) -> None:
-    """Write down what is being made here, or check that an earlier attempt made the same."""
-    path = part / "claim.json"
-    text = json.dumps(identity, sort_keys=True)
-    if path.exists() and path.read_text() != text:
-        raise ConfigError(
-            f"{part}: an unfinished run with other settings or bitext is here. "
-            "Remove the folder to start anew, or run with the same settings to finish it."
-        )
-    path.write_text(text)
-
-
-def _last_checkpoint(folder: Path) -> str | None:
-    from transformers.trainer_utils import get_last_checkpoint
-
-    if not folder.exists():
-        return None
-    for checkpoint in folder.glob("checkpoint-*"):
-        # The trainer writes this file last: without it the run was killed while saving.
-        if not (checkpoint / "trainer_state.json").exists():
-            shutil.rmtree(checkpoint)
-    found: str | None = get_last_checkpoint(str(folder))  # type: ignore[no-untyped-call]
-    if found:
-        logger.info("Resuming from %s.", Path(found).name)
-    return found

@@ -1,10 +1,10 @@
-"""What a distillation shows of itself: a JSONL log, dev retrieval, curves and progress."""
+"""What a training shows of itself: a JSONL log, dev retrieval, curves and progress."""
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +20,13 @@ from optical_ir.models.encoder import (
 )
 from optical_ir.models.maxsim import maxsim_scores
 from optical_ir.records import BitextPair
-from optical_ir.training.losses import BitextLoss
+
+
+class LoggedLoss(Protocol):
+    """A loss that tells of its last batch."""
+
+    model: MultiVectorEncoder
+    statistics: dict[str, float]
 
 
 class DevRetrieval:
@@ -59,18 +65,19 @@ class TrainingLog(TrainerCallback):
     def __init__(
         self,
         path: Path,
-        loss: BitextLoss,
+        loss: LoggedLoss,
         *,
         log_every: int,
         evaluate_every: int,
-        dev: DevRetrieval | None = None,
+        dev: Callable[[MultiVectorEncoder], float] | None = None,
         progress: Progress | None = None,
+        title: str = "Distilling",
     ) -> None:
         self.path = path
         self.loss = loss
         self.log_every, self.evaluate_every = log_every, evaluate_every
         self.dev = dev
-        self.progress = progress
+        self.progress, self.title = progress, title
         self.task: TaskID | None = None
         self._clocks = _read_clocks()
 
@@ -86,7 +93,7 @@ class TrainingLog(TrainerCallback):
         self._clocks = (now[0] - spent[0], now[1] - spent[1])
         if self.progress is not None:
             self.task = self.progress.add_task(
-                "Distilling", total=state.max_steps, completed=state.global_step
+                self.title, total=state.max_steps, completed=state.global_step
             )
         if not kept:
             self._evaluate(0)

@@ -1,0 +1,95 @@
+"""What all trainings share: the trainer, its arguments, and going on after a kill."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import MultiVectorEncoder, MultiVectorEncoderTrainer
+from sentence_transformers.multi_vector_encoder.training_args import (
+    MultiVectorEncoderTrainingArguments,
+)
+from transformers import PrinterCallback, TrainerCallback
+
+from optical_ir.errors import ConfigError
+from optical_ir.models.encoder import has_fast_bfloat16
+from optical_ir.training.settings import DistillationSettings
+from optical_ir.training.teacher_settings import TeacherSettings
+
+logger = logging.getLogger(__name__)
+
+
+class QuietTrainer(MultiVectorEncoderTrainer):
+    """Stock trainer that prints nothing, writes no model card and goes on from a checkpoint."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Gather nothing for a model card: `optical.json` says where an encoder comes from."""
+
+    def run(self, *callbacks: TrainerCallback) -> None:
+        """Train to the end from the last whole checkpoint; leaves the model in eval mode."""
+        self.remove_callback(PrinterCallback)  # it prints to stdout
+        for callback in callbacks:
+            self.add_callback(callback)
+        self.train(resume_from_checkpoint=_last_checkpoint(Path(self.args.output_dir)))
+        # The trainer left its autocast in the model's forward.
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        self.model.eval()
+
+
+def training_arguments(
+    encoder: MultiVectorEncoder,
+    checkpoints: Path,
+    settings: DistillationSettings | TeacherSettings,
+    **batching: Any,
+) -> MultiVectorEncoderTrainingArguments:
+    """Arguments of the trainer; `batching` says how rows become batches."""
+    return MultiVectorEncoderTrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup,
+        lr_scheduler_type="linear",
+        weight_decay=0.0,
+        bf16=has_fast_bfloat16(encoder.device),
+        use_cpu=encoder.device.type == "cpu",
+        save_strategy="steps",
+        save_steps=settings.save_every,
+        save_total_limit=1,
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_drop_last=True,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        **batching,
+    )
+
+
+def claim(part: Path, identity: dict[str, Any]) -> None:
+    """Write down what is being made here, or check that an earlier attempt made the same."""
+    path = part / "claim.json"
+    text = json.dumps(identity, sort_keys=True)
+    if path.exists() and path.read_text() != text:
+        raise ConfigError(
+            f"{part}: an unfinished run with other settings or data is here. "
+            "Remove the folder to start anew, or run with the same settings to finish it."
+        )
+    path.write_text(text)
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    from transformers.trainer_utils import get_last_checkpoint
+
+    if not folder.exists():
+        return None
+    for checkpoint in folder.glob("checkpoint-*"):
+        # The trainer writes this file last: without it the run was killed while saving.
+        if not (checkpoint / "trainer_state.json").exists():
+            shutil.rmtree(checkpoint)
+    found: str | None = get_last_checkpoint(str(folder))  # type: ignore[no-untyped-call]
+    if found:
+        logger.info("Resuming from %s.", Path(found).name)
+    return found
