@@ -25,6 +25,14 @@ class Qrel(NamedTuple):
     relevance: int
 
 
+class DocPair(NamedTuple):
+    """A document that is more relevant to a query (`positive`) than another (`negative`)."""
+
+    query_id: str
+    positive: str
+    negative: str
+
+
 class ScoredDoc(NamedTuple):
     """A row of a run; a higher score is better."""
 

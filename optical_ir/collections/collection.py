@@ -3,7 +3,23 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from optical_ir.records import Doc, Qrel, Query
+from optical_ir.records import Doc, DocPair, Qrel, Query
+
+
+@dataclass(frozen=True)
+class DocPairs:
+    """Pairs of documents to learn from, and their texts by id.
+
+    Parameters
+    ----------
+    iter_docpairs : callable
+        Without arguments; reads the pairs one by one, each call anew.
+    doc_text : callable
+        Looks up the text of a document id.
+    """
+
+    iter_docpairs: Callable[[], Iterator[DocPair]]
+    doc_text: Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -20,6 +36,8 @@ class Collection:
         Number of documents where it is known without reading them; a total for progress bars.
     iter_docs, iter_queries, iter_qrels : callable
         Without arguments; each call opens the source again.
+    docpairs : DocPairs or None
+        Where the source has them, as those of MS MARCO.
     """
 
     name: str
@@ -29,3 +47,4 @@ class Collection:
     iter_docs: Callable[[], Iterator[Doc]]
     iter_queries: Callable[[], Iterator[Query]]
     iter_qrels: Callable[[], Iterator[Qrel]]
+    docpairs: DocPairs | None = None

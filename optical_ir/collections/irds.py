@@ -10,13 +10,13 @@ than foreign queries on English documents, and read all the same.
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from optical_ir.collections.collection import Collection
+from optical_ir.collections.collection import Collection, DocPairs
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.records import Doc, Qrel, Query
+from optical_ir.records import Doc, DocPair, Qrel, Query
 
 _Dataset: TypeAlias = Any  # ir_datasets has no types
 
@@ -64,7 +64,25 @@ def open_irds(dataset_id: str, *, query_field: str | None = None) -> Collection:
         iter_docs=partial(_iter_docs, dataset_id, dataset),
         iter_queries=partial(_iter_queries, dataset_id, dataset, query_field),
         iter_qrels=partial(_iter_qrels, dataset_id, dataset),
+        docpairs=_docpairs(dataset_id, dataset) if dataset.has("docpairs") else None,
     )
+
+
+def _docpairs(dataset_id: str, dataset: _Dataset) -> DocPairs:
+    @cache
+    def store() -> Any:  # on first use, since ir_datasets may have to make it
+        with _failures(f"ir_datasets id {dataset_id!r}, docs"):
+            return dataset.docs_store()
+
+    def doc_text(doc_id: str) -> str:
+        try:
+            return store().get(doc_id).default_text() or ""
+        except KeyError as err:
+            raise DataError(
+                f"ir_datasets id {dataset_id!r}: there is no document {doc_id!r}."
+            ) from err
+
+    return DocPairs(partial(_iter_docpairs, dataset_id, dataset), doc_text)
 
 
 def _own_code(language: str | None) -> str | None:
@@ -135,6 +153,11 @@ def _iter_queries(dataset_id: str, dataset: _Dataset, query_field: str | None) -
 def _iter_qrels(dataset_id: str, dataset: _Dataset) -> Iterator[Qrel]:
     for qrel in _records(dataset_id, dataset, "qrels"):
         yield Qrel(qrel.query_id, qrel.doc_id, qrel.relevance)
+
+
+def _iter_docpairs(dataset_id: str, dataset: _Dataset) -> Iterator[DocPair]:
+    for pair in _records(dataset_id, dataset, "docpairs"):
+        yield DocPair(pair.query_id, pair.doc_id_a, pair.doc_id_b)
 
 
 def _records(dataset_id: str, dataset: _Dataset, kind: str) -> Iterator[Any]:
