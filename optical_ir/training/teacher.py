@@ -1,0 +1,194 @@
+"""Training a teacher on judged English queries, resumable after a kill."""
+
+import copy
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import Progress
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.base.training_args import BatchSamplers
+from transformers import TrainerCallback
+
+from optical_ir.errors import DataError
+from optical_ir.files import check_output, write_folder
+from optical_ir.models.dropout import set_dropout
+from optical_ir.models.encoder import encode_documents, encode_queries, has_fast_bfloat16
+from optical_ir.models.folder import fingerprint, write_description
+from optical_ir.models.maxsim import maxsim_scores
+from optical_ir.training.monitor import TrainingLog
+from optical_ir.training.teacher_loss import TeacherLoss
+from optical_ir.training.teacher_settings import TeacherSettings
+from optical_ir.training.trainer import QuietTrainer, claim, training_arguments
+from optical_ir.training.triples import (
+    TripleCollator,
+    Triples,
+    as_dataset,
+    dev_documents,
+    split_triples,
+)
+
+
+def train_teacher(
+    start: MultiVectorEncoder,
+    triples: Triples,
+    output: Path | str,
+    *,
+    settings: TeacherSettings | None = None,
+    scorer: MultiVectorEncoder | None = None,
+    origin: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> MultiVectorEncoder:
+    """Train a teacher and save it to `output`; the linear head learns with the backbone.
+
+    The folder holds the teacher as a sentence-transformers `MultiVectorEncoder`, with
+    `optical.json` (origin) and `log.jsonl`. A run that was killed goes on from its last
+    checkpoint in `<output>.tmp` when called again with the same arguments, to the same result.
+
+    Parameters
+    ----------
+    start : MultiVectorEncoder
+        Any encoder, as one that `center_encoder` made; left as it is.
+    triples : Triples
+        At least a batch more than those of `settings.dev_queries`.
+    scorer : MultiVectorEncoder, optional
+        Another encoder, whose scores of a query's documents are distilled; of any width.
+    origin : dict, optional
+        What `optical.json` shall say of where the teacher comes from.
+    progress : rich.progress.Progress, optional
+        Shows the steps.
+    callbacks : sequence of TrainerCallback
+        Added to the trainer.
+
+    Raises
+    ------
+    ConfigError
+        If `output` exists, or the unfinished run there had other settings or other data.
+    DataError
+        If there are too few triples, or they have no negative for a scorer to compare with.
+    """
+    settings = settings or TeacherSettings()
+    check_output(output, overwrite=overwrite)
+    train, dev = _split(triples, settings)
+    if scorer is not None and train.n_negatives == 0:
+        raise DataError("Distilling scores needs triples with negatives, found none. Draw some.")
+    encoder = _start(start, settings)
+    loss = TeacherLoss(encoder, settings)
+    description = {"settings": asdict(settings), "triples": len(train.rows)}
+    with write_folder(output, overwrite=overwrite, resume=True) as part:
+        identity = {
+            "data": triples.digest(),
+            "start": fingerprint(encoder),
+            "scorer": scorer and fingerprint(scorer),
+        }
+        claim(part, {**description, **identity})
+        monitor = TrainingLog(
+            part / "log.jsonl",
+            loss,
+            log_every=settings.log_every,
+            evaluate_every=settings.evaluate_every,
+            dev=DevSearch(dev, dev_documents(train, dev, settings.dev_documents))
+            if dev.rows
+            else None,
+            progress=progress,
+            title="Training the teacher",
+        )
+        _trainer(encoder, loss, train, part / "checkpoints", settings, scorer).run(
+            monitor, *callbacks
+        )
+        encoder.save_pretrained(str(part), create_model_card=False)
+        space = fingerprint(encoder)
+        description = {"role": "teacher", "space": space, **description, "origin": origin or {}}
+        write_description(part, description)
+        (part / "claim.json").unlink()
+        shutil.rmtree(part / "checkpoints", ignore_errors=True)
+    return encoder
+
+
+def _split(triples: Triples, settings: TeacherSettings) -> tuple[Triples, Triples]:
+    train, dev = split_triples(triples, settings.dev_queries)
+    if len(train.rows) < settings.batch_size:
+        raise DataError(
+            f"expected triples for {settings.dev_queries} dev queries and a batch of "
+            f"{settings.batch_size} more, found {len(triples.rows)}. Give more, or lower "
+            "dev_queries or batch_size."
+        )
+    return train, dev
+
+
+def _start(start: MultiVectorEncoder, settings: TeacherSettings) -> MultiVectorEncoder:
+    torch.manual_seed(settings.seed)
+    # A copy, so that the caller's encoder stays as it is and the same call can be made again.
+    encoder = copy.deepcopy(start).requires_grad_(True)
+    encoder.train()
+    set_dropout(encoder, settings.dropout)
+    if settings.freeze_embeddings:
+        transformer: Any = encoder[0]
+        transformer.model.get_input_embeddings().requires_grad_(False)
+    return encoder
+
+
+def _trainer(
+    encoder: MultiVectorEncoder,
+    loss: TeacherLoss,
+    train: Triples,
+    checkpoints: Path,
+    settings: TeacherSettings,
+    scorer: MultiVectorEncoder | None,
+) -> QuietTrainer:
+    dataset = as_dataset(train)
+    prompts = {
+        column: encoder.prompts.get("query" if column == "query" else "document") or ""
+        for column in dataset.column_names
+    }
+    # A document that is another query's relevant one would be a false negative of the batch.
+    batching = {"batch_sampler": BatchSamplers.NO_DUPLICATES}
+    return QuietTrainer(
+        model=encoder,
+        args=training_arguments(encoder, checkpoints, settings, **batching),
+        train_dataset=dataset,
+        loss=loss,
+        data_collator=TripleCollator(
+            preprocess_fn=encoder.preprocess,
+            prompts=prompts,
+            max_length={"document": settings.document_length},
+            document=train.document,
+            scorer=scorer,
+        ),
+    )
+
+
+class DevSearch:
+    """Search for held-out queries in a sample of the documents.
+
+    Each query is searched among the same documents; any document relevant to it counts. The
+    measure is RR@10.
+    """
+
+    def __init__(self, dev: Triples, doc_ids: Sequence[str]) -> None:
+        self.query_ids = sorted({row.query_id for row in dev.rows})
+        self.queries = [dev.queries[query_id] for query_id in self.query_ids]
+        self.documents = [dev.document(doc_id) for doc_id in doc_ids]
+        pairs = {(row.query_id, row.positive) for row in dev.rows}
+        self.relevant = np.array(
+            [[(query_id, doc_id) in pairs for doc_id in doc_ids] for query_id in self.query_ids]
+        )
+
+    def __call__(self, encoder: MultiVectorEncoder) -> float:
+        """Mean RR@10 over the queries, between 0 and 1."""
+        was_training = encoder.training
+        fast = has_fast_bfloat16(encoder.device)
+        with torch.autocast(encoder.device.type, torch.bfloat16, enabled=fast):
+            queries = encode_queries(encoder.eval(), self.queries)
+            documents = encode_documents(encoder, self.documents)
+        encoder.train(was_training)
+        scores = maxsim_scores(queries, documents)
+        own = np.where(self.relevant, scores, -np.inf).max(1, keepdims=True)
+        ranks = (scores > own).sum(1) + 1
+        return float(np.where(ranks <= 10, 1 / ranks, 0).mean())
