@@ -20,9 +20,10 @@ MAY_IMPORT = {
     "toml": {"errors"},
     "experiment": BASE | {"evaluation", "models", "toml", "training"},
     "stages": BASE | {"models"},
+    "mining": BASE | {"collections", "retrieval", "stages", "training"},
     "pipeline": BASE
-    | {"collections", "console", "evaluation", "experiment", "models", "retrieval", "stages"}
-    | {"training"},
+    | {"collections", "console", "evaluation", "experiment", "mining", "models", "retrieval"}
+    | {"stages", "training"},
     "systems": BASE | {"console", "experiment", "pipeline", "retrieval", "stages"},
     "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval", "stages", "systems"},
     "matrix": BASE | {"evaluation", "experiment", "pipeline"},

@@ -1,4 +1,4 @@
-"""The verbs that make encoders: build-teacher, distil."""
+"""The verbs that make encoders: build-teacher, train-teacher, distil."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -41,6 +41,92 @@ def build_teacher(
             batch_size=batch_size,
         )
     save_teacher(teacher, output, origin=describe_origin(settings=settings), overwrite=overwrite)
+
+
+def train_teacher(
+    output: Output,
+    collection: Annotated[
+        str,
+        typer.Option(
+            help="Judged English queries: 'demo', a folder with corpus.jsonl, topics and qrels, "
+            "or an ir_datasets id such as msmarco-passage/train."
+        ),
+    ],
+    encoder: Annotated[
+        str, typer.Option(help="Start from this one, as build-teacher's; named as any encoder.")
+    ] = "embedded",
+    topics: Annotated[
+        str | None, typer.Option(help="Which queries of the collection, where it has several.")
+    ] = None,
+    negatives: Annotated[
+        str | None,
+        typer.Option(
+            help="bm25, none or a TREC run. By default an id's own pairs of documents, or bm25."
+        ),
+    ] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Encoder whose scores are distilled; named as any encoder.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of training settings; flags win.")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the triples.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Triples a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    n_negatives: Annotated[int | None, typer.Option(help="Hard negatives a query.")] = None,
+    document_length: Annotated[
+        int | None, typer.Option(help="Tokens kept of a document while training.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of negatives, order, dropout.")] = None,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a teacher on judged English queries, with in-batch and hard negatives.
+
+    After a kill the same command goes on from the last checkpoint.
+    """
+    from optical_ir.collections import load_collection
+    from optical_ir.files import check_output, read_toml
+    from optical_ir.mining import open_triples
+    from optical_ir.models import load_encoder
+    from optical_ir.provenance import describe_origin
+    from optical_ir.toml import from_table
+    from optical_ir.training import TeacherSettings
+    from optical_ir.training import train_teacher as run_training
+
+    flags = {
+        "max_steps": max_steps,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "n_negatives": n_negatives,
+        "document_length": document_length,
+        "seed": seed,
+    }
+    given = {name: value for name, value in flags.items() if value is not None}
+    table = {**(read_toml(config) if config else {}), **given}
+    settings = from_table(TeacherSettings, str(config or "settings"), table)
+    check_output(output, overwrite=overwrite)
+    origin = {"encoder": encoder, "collection": collection, "topics": topics}
+    origin |= {"negatives": negatives, "scorer": scorer, **asdict(settings)}
+    triples = open_triples(
+        load_collection(collection, topics=topics),
+        settings,
+        negatives=negatives,
+        cache=output.with_name(f"{output.name}.negatives.trec"),
+    )
+    with make_progress() as progress:
+        run_training(
+            load_encoder(encoder, device=device),
+            triples,
+            output,
+            settings=settings,
+            scorer=load_encoder(scorer, device=device) if scorer else None,
+            origin=describe_origin(settings=origin),
+            overwrite=overwrite,
+            progress=progress,
+        )
 
 
 def distil(

@@ -102,6 +102,10 @@ def needed(work):
         return {
             "prepare": ["prepare", work / "demo", "--output", output],
             "build-teacher": ["build-teacher", "--encoder", work / "teacher", "--output", output],
+            "train-teacher": [
+                *("train-teacher", "--collection", work / "demo", "--negatives", "none"),
+                *("--encoder", work / "teacher", "--output", output),
+            ],
             "distil": [
                 *("distil", "--teacher", work / "teacher", "--query-lang", "sw"),
                 *("--bitext", topics, "--output", output, "--config", work / "settings.toml"),

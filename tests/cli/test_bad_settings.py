@@ -8,7 +8,7 @@ import pytest
 from optical_ir.errors import DependencyError
 from optical_ir.retrieval import bm25, java
 
-WRITING = ["prepare", "build-teacher", "distil", "encode", "search"]
+WRITING = ["prepare", "build-teacher", "train-teacher", "distil", "encode", "search"]
 
 
 @pytest.mark.parametrize("verb", WRITING)
@@ -45,6 +45,8 @@ def test_output_in_a_read_only_folder_is_refused(cli, needed, tmp_path):
         ("encode", {"--collection": "/nowhere"}, "expected an existing folder"),
         ("encode", {"--encoder": "no/such-model"}, "Encoder 'no/such-model': expected 'embedded'"),
         ("encode", {"--dtype": "int8"}, "dtype: expected bfloat16 or float32, found 'int8'"),
+        ("train-teacher", {"--batch-size": "1"}, "batch_size: expected 2 or more, found 1"),
+        ("train-teacher", {"--negatives": "none.trec"}, "none.trec: expected a file, found none"),
         ("distil", {"--query-lang": "swahili"}, "found 'swahili'. Did you mean"),
         ("distil", {"--learning-rate": "-1"}, "learning_rate: expected more than 0, found -1"),
         ("distil", {"--loss": "ot"}, "loss: expected one of transport, .*, found 'ot'"),
