@@ -18,7 +18,7 @@ from optical_ir.languages import normalize_language
 from optical_ir.models.embedded import EMBEDDED_MODEL
 from optical_ir.models.single_vector import check_form
 from optical_ir.toml import checked_table, from_table
-from optical_ir.training import DistillationSettings
+from optical_ir.training import DistillationSettings, TeacherSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,17 @@ class TeacherPlan:
         Documents used for that.
     dim : int or None
         Principal components kept; None keeps the encoder's width.
+    train_on : str or None
+        Collection of judged English queries to train on after that; None leaves it untrained.
+    training : TeacherSettings
     """
 
     encoder: str = EMBEDDED_MODEL
     center_on: str | None = None
     n_docs: int = 1000
     dim: int | None = None
+    train_on: str | None = None
+    training: TeacherSettings = field(default_factory=TeacherSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +220,7 @@ def _parse(content: dict[str, Any]) -> Experiment:
     if not isinstance(tables, list):
         raise ConfigError(f"tasks: expected tables [[tasks]], found {tables!r}.")
     parsed = {
-        "teacher": from_table(TeacherPlan, "teacher", _table(content, "teacher")),
+        "teacher": _parse_teacher(_table(content, "teacher")),
         "collections": {
             name: from_table(CollectionPlan, f"collections.{name}", values)
             for name, values in _table(content, "collections").items()
@@ -230,6 +235,13 @@ def _parse(content: dict[str, Any]) -> Experiment:
     experiment = from_table(Experiment, "the file", {**_with_tuples(content), **parsed})
     _check(experiment)
     return experiment
+
+
+def _parse_teacher(values: Mapping[str, Any]) -> TeacherPlan:
+    if "training" in values and "train_on" not in values:
+        raise ConfigError("teacher: expected train_on beside [teacher.training], found none.")
+    training = from_table(TeacherSettings, "teacher.training", values.get("training", {}))
+    return from_table(TeacherPlan, "teacher", {**values, "training": training})
 
 
 def _parse_language(where: str, values: Any) -> LanguagePlan:

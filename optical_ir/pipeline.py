@@ -1,6 +1,7 @@
 """Running an experiment: each stage reads files, writes files, and is skipped once it is done.
 
 <output>/teacher                     the teacher
+<output>/teacher-untrained           what it was before training, where it is trained
 <output>/index/<collection>          multi-vector index; <collection>-plain: one vector each
 <output>/bm25/<collection>           the Lucene index, and its origin in <collection>.json
 <output>/students/<name>             students
@@ -27,6 +28,7 @@ from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation import describe_qrels, describe_run
 from optical_ir.experiment import Experiment, Student, Task
 from optical_ir.files import sha256_file
+from optical_ir.mining import open_triples
 from optical_ir.models import (
     center_encoder,
     fast_inference,
@@ -47,7 +49,7 @@ from optical_ir.stages import (
     read_settings,
     settings_of,
 )
-from optical_ir.training import BitextPart, distil
+from optical_ir.training import BitextPart, distil, train_teacher
 from optical_ir.trec import Run, read_qrels, read_run, read_topics, write_qrels, write_run
 
 
@@ -162,7 +164,28 @@ class Pipeline:
     def teacher(self) -> Path:
         """Folder of the teacher, made if it is not there."""
         plan, folder = self.experiment.teacher, self.output / "teacher"
+        if plan.train_on is None:
+            return self._untrained(folder)
         settings = asdict(plan)
+        if not is_done(folder, settings_of(read_description(folder)), settings):
+            start = load_encoder(self._untrained(self.output / "teacher-untrained"))
+            train_teacher(
+                start,
+                open_triples(
+                    self.open(plan.train_on),
+                    plan.training,
+                    cache=self.output / "teacher-negatives.trec",
+                ),
+                folder,
+                settings=plan.training,
+                origin=describe_origin(settings=settings),
+                progress=self.progress,
+            )
+        return folder
+
+    def _untrained(self, folder: Path) -> Path:
+        plan, of_training = self.experiment.teacher, ("train_on", "training")
+        settings = {key: value for key, value in asdict(plan).items() if key not in of_training}
         if is_done(folder, settings_of(read_description(folder)), settings):
             return folder
         encoder = load_encoder(plan.encoder)

@@ -7,7 +7,7 @@ import pytest
 from optical_ir.collections.load import demo_folder
 from optical_ir.errors import ConfigError
 from optical_ir.experiment import read_experiment
-from optical_ir.training import DistillationSettings
+from optical_ir.training import DistillationSettings, TeacherSettings
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parent.parent / "experiments").glob("*.toml"))
 
@@ -155,3 +155,15 @@ def test_an_experiment_without_students_is_refused(read):
     whole = WHOLE.partition("[students.optical]")
     with pytest.raises(ConfigError, match=r"at least one \[students.NAME\], found none"):
         read(whole[0] + "[[tasks]]" + whole[2].partition("[[tasks]]")[2])
+
+
+def test_teacher_training_is_read_and_needs_queries(tmp_path):
+    path = tmp_path / "experiment.toml"
+    table = "dim = 64\n{}\n[teacher.training]\nlearning_rate = 1e-4\nn_negatives = 2\n"
+    path.write_text(WHOLE.replace("dim = 64\n", table.format('train_on = "demo"')))
+    plan = read_experiment(path).teacher
+    assert plan.train_on == "demo"
+    assert plan.training == TeacherSettings(learning_rate=1e-4, n_negatives=2)
+    path.write_text(WHOLE.replace("dim = 64\n", table.format("")))
+    with pytest.raises(ConfigError, match=r"expected train_on beside \[teacher\.training\]"):
+        read_experiment(path)

@@ -16,6 +16,7 @@ from optical_ir.errors import ConfigError, DataError, DependencyError
 from optical_ir.evaluation import evaluate, verify
 from optical_ir.experiment import read_experiment
 from optical_ir.files import sha256_file
+from optical_ir.models import read_description
 from optical_ir.pipeline import Pipeline
 from optical_ir.records import ScoredDoc
 from optical_ir.retrieval.search import search_with
@@ -527,3 +528,23 @@ def test_unknown_form_is_refused_before_any_work(data, tmp_path, capsys):
     assert reproduce(experiment, data, tmp_path / "out") == 1
     assert "expected muvera-REPETITIONSxBITSxPROJECTION" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_teacher_is_trained_after_centring(data, tmp_path):
+    judged = tmp_path / "judged"
+    shutil.copytree(data / "tiny", judged)
+    (judged / "topics.sw.tsv").unlink()
+    training = "max_steps = 2\nbatch_size = 2\ndev_queries = 1\nn_negatives = 0\n"
+    text = (data / "small.toml").read_text()
+    plan = f'center_on = "judged"\ntrain_on = "judged"\n\n[teacher.training]\n{training}'
+    (tmp_path / "trained.toml").write_text(text.replace('center_on = "tiny"', plan))
+    experiment = read_experiment(tmp_path / "trained.toml")
+    folder = Pipeline(experiment, tmp_path, tmp_path / "out").teacher
+    assert folder == tmp_path / "out" / "teacher"
+    untrained = read_description(tmp_path / "out" / "teacher-untrained")
+    trained = read_description(folder)
+    assert trained["role"] == untrained["role"] == "teacher"
+    assert trained["space"] != untrained["space"]
+    before = sha256_file(folder / "model.safetensors")
+    again = Pipeline(experiment, tmp_path, tmp_path / "out").teacher
+    assert sha256_file(again / "model.safetensors") == before
