@@ -54,11 +54,11 @@ def split_parts(
     train = [replace(part, pairs=[p for p in part.pairs if p not in held_out]) for part in parts]
     for part, whole in zip(train, parts, strict=True):
         if len(part.pairs) < settings.batch_size:
+            n_dev, batch_size = settings.dev_pairs, settings.batch_size
             raise DataError(
                 f"The bitext {part.name} has {len(whole.pairs)} pairs; expected at least "
-                f"{settings.dev_pairs + settings.batch_size} (dev_pairs {settings.dev_pairs}, which "
-                f"may all come from it, and one batch of {settings.batch_size}). Give more pairs, "
-                "or lower dev_pairs or batch_size."
+                f"{n_dev + batch_size} (dev_pairs {n_dev}, which may all come from it, and one "
+                f"batch of {batch_size}). Give more pairs, or lower dev_pairs or batch_size."
             )
     return train, dev
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from rich.progress import Progress
 from sentence_transformers import MultiVectorEncoder
-from sentence_transformers.base.training_args import BatchSamplers
+from sentence_transformers.base.sampler import BatchSamplers
 from transformers import TrainerCallback
 
 from optical_ir.errors import DataError

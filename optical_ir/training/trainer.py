@@ -31,7 +31,7 @@ class QuietTrainer(MultiVectorEncoderTrainer):
         self.remove_callback(PrinterCallback)  # it prints to stdout
         for callback in callbacks:
             self.add_callback(callback)
-        self.train(resume_from_checkpoint=_last_checkpoint(Path(self.args.output_dir)))
+        self.train(resume_from_checkpoint=_last_checkpoint(Path(str(self.args.output_dir))))
         # The trainer left its autocast in the model's forward.
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         self.model.eval()
