@@ -1,6 +1,5 @@
 """Distilling a student query encoder from a teacher and a bitext, resumable after a kill."""
 
-import copy
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,16 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.progress import Progress
 from sentence_transformers import MultiVectorEncoder
-from sentence_transformers.base.modules import Dense
-from torch import nn
 from transformers import TrainerCallback
 
 from optical_ir.files import check_output, write_folder
-from optical_ir.models.centering import normalize_position
-from optical_ir.models.encoder import embedding_dim
 from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.records import BitextPair
 from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
@@ -34,6 +28,7 @@ from optical_ir.training.mixture import (
 )
 from optical_ir.training.monitor import DevRetrieval, TrainingLog, plot_curves, read_log
 from optical_ir.training.settings import DistillationSettings
+from optical_ir.training.student import start_student
 from optical_ir.training.trainer import QuietTrainer, claim, training_arguments
 
 
@@ -89,7 +84,7 @@ def distil(
     check_output(output, overwrite=overwrite)
     parts = as_parts(bitext)
     train, dev = split_parts(parts, settings)
-    student = _start_student(teacher, student, settings)
+    student = start_student(teacher, student, settings)
     loss = loss_factory(student, teacher, settings)
     loss.prepare([pair for part in train for pair in part.pairs])
     description = {
@@ -121,49 +116,6 @@ def distil(
         (part / "claim.json").unlink()
         shutil.rmtree(checkpoints, ignore_errors=True)
     return student
-
-
-def _start_student(
-    teacher: MultiVectorEncoder,
-    student: MultiVectorEncoder | None,
-    settings: DistillationSettings,
-) -> MultiVectorEncoder:
-    torch.manual_seed(settings.seed)
-    # A copy, so that the caller's encoder stays as it is and the same call can be made again.
-    if student is None:
-        student = copy.deepcopy(teacher).requires_grad_(True)
-        # The head is the teacher's map into the shared space. A centring kept as it is can be
-        # folded into the backbone, which makes the student a plain checkpoint for Pyserini.
-        for module in student:
-            if isinstance(module, Dense):
-                module.requires_grad_(False)
-    else:
-        student = copy.deepcopy(student).requires_grad_(True)
-        _project_into(student, embedding_dim(teacher))
-    student.train()
-    if settings.freeze_embeddings:
-        _word_embeddings(student).requires_grad_(False)
-    return student
-
-
-def _word_embeddings(encoder: MultiVectorEncoder) -> nn.Module:
-    transformer: Any = encoder[0]
-    embeddings: nn.Module = transformer.model.get_input_embeddings()
-    return embeddings
-
-
-def _project_into(student: MultiVectorEncoder, dim: int) -> None:
-    """Insert a linear layer into the teacher's space, orthogonal to begin with."""
-    dense = Dense(
-        embedding_dim(student),
-        dim,
-        bias=True,
-        activation_function=nn.Identity(),
-        module_input_name="token_embeddings",
-    )
-    nn.init.orthogonal_(dense.linear.weight)
-    nn.init.zeros_(dense.linear.bias)
-    student.insert(normalize_position(student), dense.to(student.device))
 
 
 def _trainer(

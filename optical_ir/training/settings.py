@@ -69,6 +69,9 @@ class DistillationSettings:
         answers English queries too.
     freeze_embeddings : bool
         Keep the word embeddings as they are: faster, and nothing is forgotten.
+    dropout : float
+        Of the student in training, in place of its checkpoint's. A teacher's token embeddings are
+        a target without noise, and 0 learns more from it in fewer seconds.
     max_length : int
         Tokens kept of a sentence, prompt included.
     dev_pairs : int
@@ -96,6 +99,7 @@ class DistillationSettings:
     temperature: float = 0.05
     english_share: float = 0.0
     freeze_embeddings: bool = True
+    dropout: float = 0.0
     max_length: int = 64
     dev_pairs: int = 200
     log_every: int = 10
@@ -121,6 +125,10 @@ class DistillationSettings:
             )
         if self.max_steps is not None and self.max_steps < 1:
             raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(
+                f"dropout: expected 0 or more and less than 1, found {self.dropout!r}."
+            )
         self._check_combinations()
 
     def _check_combinations(self) -> None:

@@ -1,0 +1,69 @@
+"""What a student starts from: a copy of the teacher, or another backbone with a new projection."""
+
+import copy
+from typing import Any
+
+import torch
+from sentence_transformers import MultiVectorEncoder
+from sentence_transformers.base.modules import Dense
+from torch import nn
+
+from optical_ir.models.centering import normalize_position
+from optical_ir.models.dropout import set_dropout
+from optical_ir.models.encoder import embedding_dim
+from optical_ir.training.settings import DistillationSettings
+
+
+def start_student(
+    teacher: MultiVectorEncoder,
+    student: MultiVectorEncoder | None,
+    settings: DistillationSettings,
+) -> MultiVectorEncoder:
+    """Give the student before its first step, in training mode.
+
+    It is a copy, so that the caller's encoder stays as it is and the same call can be made again.
+
+    Parameters
+    ----------
+    teacher : MultiVectorEncoder
+    student : MultiVectorEncoder or None
+        Another starting point than the teacher; gets a new linear layer into its space.
+    settings : DistillationSettings
+        Which weights are trained, and with which dropout.
+    """
+    torch.manual_seed(settings.seed)
+    if student is None:
+        student = copy.deepcopy(teacher).requires_grad_(True)
+        # The head is the teacher's map into the shared space. A centring kept as it is can be
+        # folded into the backbone, which makes the student a plain checkpoint for Pyserini.
+        for module in student:
+            if isinstance(module, Dense):
+                module.requires_grad_(False)
+    else:
+        student = copy.deepcopy(student).requires_grad_(True)
+        _project_into(student, embedding_dim(teacher))
+    student.train()
+    set_dropout(student, settings.dropout)
+    if settings.freeze_embeddings:
+        _word_embeddings(student).requires_grad_(False)
+    return student
+
+
+def _word_embeddings(encoder: MultiVectorEncoder) -> nn.Module:
+    transformer: Any = encoder[0]
+    embeddings: nn.Module = transformer.model.get_input_embeddings()
+    return embeddings
+
+
+def _project_into(student: MultiVectorEncoder, dim: int) -> None:
+    """Insert a linear layer into the teacher's space, orthogonal to begin with."""
+    dense = Dense(
+        embedding_dim(student),
+        dim,
+        bias=True,
+        activation_function=nn.Identity(),
+        module_input_name="token_embeddings",
+    )
+    nn.init.orthogonal_(dense.linear.weight)
+    nn.init.zeros_(dense.linear.bias)
+    student.insert(normalize_position(student), dense.to(student.device))
