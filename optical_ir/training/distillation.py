@@ -30,6 +30,7 @@ from optical_ir.training.monitor import DevRetrieval, TrainingLog, plot_curves, 
 from optical_ir.training.settings import DistillationSettings
 from optical_ir.training.student import start_student
 from optical_ir.training.trainer import QuietTrainer, claim, training_arguments
+from optical_ir.training.vocabulary import fold_word_embeddings
 
 
 def distil(
@@ -84,15 +85,17 @@ def distil(
     check_output(output, overwrite=overwrite)
     parts = as_parts(bitext)
     train, dev = split_parts(parts, settings)
-    student = start_student(teacher, student, settings)
+    train = with_english(train, settings.english_share)
+    pairs = [pair for part in train for pair in part.pairs]
+    student = start_student(teacher, student, settings, [pair.source for pair in pairs])
     loss = loss_factory(student, teacher, settings)
-    loss.prepare([pair for part in train for pair in part.pairs])
+    loss.prepare(pairs)
     description = {
         "role": "student",
         "space": space or fingerprint(teacher),
         "loss": type(loss).__name__,
         "settings": asdict(settings),
-        "pairs": sum(len(part.pairs) for part in train),
+        "pairs": len(pairs),
         "origin": origin or {},
     }
     with write_folder(output, overwrite=overwrite, resume=True) as part:
@@ -107,9 +110,9 @@ def distil(
             dev=DevRetrieval(teacher, dev) if dev else None,
             progress=progress,
         )
-        batches = with_english(train, settings.english_share)
-        trainer = _trainer(student, loss, batches, checkpoints, settings)
+        trainer = _trainer(student, loss, train, checkpoints, settings)
         trainer.run(monitor, *callbacks)
+        fold_word_embeddings(student)
         student.save_pretrained(str(part), create_model_card=False)
         plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
         write_description(part, description)
@@ -129,6 +132,7 @@ def _trainer(
         student,
         checkpoints,
         settings,
+        learning_rate_mapping=_own_rates(settings),
         batch_sampler=LengthGroupedBatches,
         multi_dataset_batch_sampler=partial(MixedBatches, shares=[part.share for part in train]),
     )
@@ -145,3 +149,9 @@ def _trainer(
         loss=loss,
         data_collator=collator,
     )
+
+
+def _own_rates(settings: DistillationSettings) -> dict[str, float]:
+    """Learning rates by a pattern of the weights' names, where not that of all."""
+    rate = settings.embedding_learning_rate
+    return {} if rate is None else {r"\.rows$": rate}

@@ -68,7 +68,10 @@ class DistillationSettings:
         Part of the batches that draw the student to the teacher on English sentences, so that it
         answers English queries too.
     freeze_embeddings : bool
-        Keep the word embeddings as they are: faster, and nothing is forgotten.
+        Keep the word embeddings as they are: faster, and nothing is forgotten. Otherwise those
+        of the pieces that occur in the bitext are trained.
+    embedding_learning_rate : float or None
+        Peak rate of the word embeddings, where they are trained; `learning_rate` if not given.
     dropout : float
         Of the student in training, in place of its checkpoint's. A teacher's token embeddings are
         a target without noise, and 0 learns more from it in fewer seconds.
@@ -99,6 +102,7 @@ class DistillationSettings:
     temperature: float = 0.05
     english_share: float = 0.0
     freeze_embeddings: bool = True
+    embedding_learning_rate: float | None = None
     dropout: float = 0.0
     max_length: int = 64
     dev_pairs: int = 200
@@ -132,6 +136,17 @@ class DistillationSettings:
         self._check_combinations()
 
     def _check_combinations(self) -> None:
+        if self.embedding_learning_rate is not None:
+            if not self.embedding_learning_rate > 0:
+                raise ConfigError(
+                    "embedding_learning_rate: expected more than 0, found "
+                    f"{self.embedding_learning_rate!r}."
+                )
+            if self.freeze_embeddings:
+                raise ConfigError(
+                    "embedding_learning_rate: expected none for frozen word embeddings. Leave it "
+                    "out, or set freeze_embeddings to false."
+                )
         if self.score_weight > 0 and self.batch_size < 2:
             raise ConfigError("Score distillation needs batches of 2 pairs or more, found 1.")
         if self.token_weights == "importance" and self.batch_size < 2:

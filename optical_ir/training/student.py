@@ -1,7 +1,7 @@
 """What a student starts from: a copy of the teacher, or another backbone with a new projection."""
 
 import copy
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from sentence_transformers import MultiVectorEncoder
@@ -12,12 +12,14 @@ from optical_ir.models.centering import normalize_position
 from optical_ir.models.dropout import set_dropout
 from optical_ir.models.encoder import embedding_dim
 from optical_ir.training.settings import DistillationSettings
+from optical_ir.training.vocabulary import cut_word_embeddings, word_embeddings
 
 
 def start_student(
     teacher: MultiVectorEncoder,
     student: MultiVectorEncoder | None,
     settings: DistillationSettings,
+    texts: Sequence[str],
 ) -> MultiVectorEncoder:
     """Give the student before its first step, in training mode.
 
@@ -30,6 +32,8 @@ def start_student(
         Another starting point than the teacher; gets a new linear layer into its space.
     settings : DistillationSettings
         Which weights are trained, and with which dropout.
+    texts : sequence of str
+        What the student will be trained on; see `cut_word_embeddings`.
     """
     torch.manual_seed(settings.seed)
     if student is None:
@@ -45,14 +49,10 @@ def start_student(
     student.train()
     set_dropout(student, settings.dropout)
     if settings.freeze_embeddings:
-        _word_embeddings(student).requires_grad_(False)
+        word_embeddings(student).requires_grad_(False)
+    else:
+        cut_word_embeddings(student, texts, max_length=settings.max_length)
     return student
-
-
-def _word_embeddings(encoder: MultiVectorEncoder) -> nn.Module:
-    transformer: Any = encoder[0]
-    embeddings: nn.Module = transformer.model.get_input_embeddings()
-    return embeddings
 
 
 def _project_into(student: MultiVectorEncoder, dim: int) -> None:

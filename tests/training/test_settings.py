@@ -22,6 +22,11 @@ from optical_ir.training import DistillationSettings
         ({"token_weights": "bm25"}, "token_weights: expected one of uniform, idf, importance"),
         ({"dustbin_cost": 0}, "dustbin_cost: expected more than 0, found 0"),
         ({"marginal_relaxation": -1}, "marginal_relaxation: expected more than 0, found -1"),
+        ({"embedding_learning_rate": 1e-3}, "expected none for frozen .* to false"),
+        (
+            {"embedding_learning_rate": 0.0, "freeze_embeddings": False},
+            r"embedding_learning_rate: expected more than 0, found 0\.0",
+        ),
         ({"dropout": 1}, "dropout: expected 0 or more and less than 1, found 1"),
         ({"pooled_weight": -1}, "pooled_weight: expected 0 or more, found -1"),
         ({"plan": "proximal", "epsilon": 0}, "more than 0 for proximal plans, .* plan to exact"),
