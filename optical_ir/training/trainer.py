@@ -41,9 +41,9 @@ def training_arguments(
     encoder: MultiVectorEncoder,
     checkpoints: Path,
     settings: DistillationSettings | TeacherSettings,
-    **batching: Any,
+    **more: Any,
 ) -> MultiVectorEncoderTrainingArguments:
-    """Arguments of the trainer; `batching` says how rows become batches."""
+    """Arguments of the trainer; `more` are those that differ between trainings."""
     return MultiVectorEncoderTrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
@@ -64,7 +64,7 @@ def training_arguments(
         dataloader_drop_last=True,
         seed=settings.seed,
         data_seed=settings.seed,
-        **batching,
+        **more,
     )
 
 

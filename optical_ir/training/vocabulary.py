@@ -131,7 +131,7 @@ def fold_word_embeddings(encoder: MultiVectorEncoder) -> None:
     """Put the trained rows back into ordinary word embeddings, in place; others do nothing."""
     cut = word_embeddings(encoder)
     if isinstance(cut, CutEmbedding):
-        folded = nn.Embedding.from_pretrained(
+        folded = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
             cut.weight(), freeze=False, padding_idx=cut.padding_idx
         )
         _replace(encoder, folded)
