@@ -358,11 +358,11 @@ def test_projection_goes_before_normalize_wherever_that_is(teacher, bitext, tmp_
     ],
 )
 def test_rivals_and_variants_train_through_the_same_door(teacher, bitext, tmp_path, values, kind):
-    settings = dataclasses.replace(SETTINGS, **values)
+    settings = dataclasses.replace(SETTINGS, max_steps=30, log_every=1, **values)
     distil(teacher, bitext, tmp_path / "student", settings=settings)
     assert read_description(tmp_path / "student")["loss"] == kind
     losses = [row["loss"] for row in log_of(tmp_path / "student") if "loss" in row]
-    assert losses[-1] < losses[0]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
 
 
 def test_loss_of_ones_own_trains_too(teacher, bitext, tmp_path):
