@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent / "optical_ir"
 FILES = sorted(ROOT.rglob("*.py"))
-BASE = {"errors", "files", "languages", "provenance", "records", "threads", "trec"}
+BASE = {"errors", "files", "languages", "provenance", "records", "threads", "trec", "words"}
 MAY_IMPORT = {
     **{part: BASE for part in BASE},
     "transport": set(),

@@ -1,14 +1,16 @@
-"""Collections and bitext: where documents, queries, judgements and sentence pairs come from."""
+"""Collections, bitext and lexicons: where documents, queries, judgements and pairs come from."""
 
 from optical_ir.collections.bitext import read_bitext
 from optical_ir.collections.collection import Collection
 from optical_ir.collections.folder import iter_corpus, open_folder
 from optical_ir.collections.irds import open_irds
+from optical_ir.collections.lexicon import Lexicon, read_lexicon, translate_words
 from optical_ir.collections.load import demo_folder, load_collection, load_qrels, load_queries
 from optical_ir.collections.prepare import prepare
 
 __all__ = [
     "Collection",
+    "Lexicon",
     "demo_folder",
     "iter_corpus",
     "load_collection",
@@ -18,4 +20,6 @@ __all__ = [
     "open_irds",
     "prepare",
     "read_bitext",
+    "read_lexicon",
+    "translate_words",
 ]
