@@ -1,5 +1,6 @@
 """Training of teachers, and distillation of student query encoders."""
 
+from optical_ir.training.code_switching import CodeSwitcher, code_switch
 from optical_ir.training.distillation import distil
 from optical_ir.training.loss_factory import make_loss
 from optical_ir.training.losses import BitextLoss, GreedyLoss, PooledLoss
@@ -14,6 +15,7 @@ from optical_ir.training.triples import Triple, Triples, draw_triples
 __all__ = [
     "BitextLoss",
     "BitextPart",
+    "CodeSwitcher",
     "DistillationSettings",
     "GreedyLoss",
     "PooledLoss",
@@ -21,6 +23,7 @@ __all__ = [
     "TransportLoss",
     "Triple",
     "Triples",
+    "code_switch",
     "distil",
     "draw_triples",
     "make_loss",
