@@ -1,6 +1,7 @@
 """Training of teachers, and distillation of student query encoders."""
 
 from optical_ir.training.code_switching import CodeSwitcher, code_switch
+from optical_ir.training.contrastive import ContrastiveLoss, contrastive_loss
 from optical_ir.training.distillation import distil
 from optical_ir.training.loss_factory import make_loss
 from optical_ir.training.losses import BitextLoss, GreedyLoss, PooledLoss
@@ -16,6 +17,7 @@ __all__ = [
     "BitextLoss",
     "BitextPart",
     "CodeSwitcher",
+    "ContrastiveLoss",
     "DistillationSettings",
     "GreedyLoss",
     "PooledLoss",
@@ -24,6 +26,7 @@ __all__ = [
     "Triple",
     "Triples",
     "code_switch",
+    "contrastive_loss",
     "distil",
     "draw_triples",
     "make_loss",

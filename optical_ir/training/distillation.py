@@ -100,7 +100,11 @@ def distil(
     }
     with write_folder(output, overwrite=overwrite, resume=True) as part:
         checkpoints = part / "checkpoints"
-        identity = {"bitext": digest_parts(parts), "start": fingerprint(student)}
+        identity = {
+            "bitext": digest_parts(parts),
+            "start": fingerprint(student),
+            "target_length": loss.target_length,
+        }
         claim(part, {**description, "origin": None, **identity})
         monitor = TrainingLog(
             part / "log.jsonl",
@@ -141,6 +145,8 @@ def _trainer(
         student=student,
         teacher=loss.teacher,
         max_length=settings.max_length,
+        target_task=loss.target_task,
+        target_length=loss.target_length,
     )
     return QuietTrainer(
         model=student,

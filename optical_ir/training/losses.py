@@ -2,7 +2,8 @@
 
 They are losses for sentence-transformers' `MultiVectorEncoderTrainer`. The first column holds
 sentences in the query language, read by the student; the second their English translations, read
-by the teacher. Only the student learns. Here are their base and the two rivals of OPTICAL.
+by the teacher, as queries unless a loss says otherwise. Only the student learns. Here are their
+base and the two rivals of OPTICAL.
 
 References
 ----------
@@ -13,7 +14,7 @@ NAACL: DR.DECR, in PrimeQA.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sentence_transformers import MultiVectorEncoder
@@ -36,7 +37,17 @@ class BitextLoss(nn.Module, ABC):
         Weight of score distillation, added to whatever `score` gives; 0 leaves it out.
     temperature : float
         See `optical_ir.training.score_distillation.score_divergence`.
+
+    Attributes
+    ----------
+    target_task : str
+        What the teacher reads the English side as: ``query`` or ``document``.
+    target_length : int or None
+        Tokens kept of the English side; None for as many as of the foreign one.
     """
+
+    target_task: ClassVar[str] = "query"
+    target_length: int | None = None
 
     def __init__(
         self,
@@ -69,7 +80,9 @@ class BitextLoss(nn.Module, ABC):
         student = embed_tokens(self.model, foreign)
         with torch.no_grad():
             # Each process of a multi-GPU run has its student on a device of its own.
-            teacher = embed_tokens(self.teacher.to(student.embeddings.device), english)
+            teacher = embed_tokens(
+                self.teacher.to(student.embeddings.device), english, task=self.target_task
+            )
         kept = student.mask.any(-1) & teacher.mask.any(-1)
         if not kept.any():
             return student.embeddings.sum() * 0.0

@@ -5,10 +5,9 @@ judgements and can be added to any loss.
 """
 
 import torch.nn.functional as F
-from sentence_transformers.util.similarity import mean_maxsim
 from torch import Tensor
 
-from optical_ir.training.token_batch import TokenBatch
+from optical_ir.training.token_batch import TokenBatch, score_documents
 
 
 def score_divergence(student: TokenBatch, teacher: TokenBatch, *, temperature: float) -> Tensor:
@@ -29,14 +28,7 @@ def score_divergence(student: TokenBatch, teacher: TokenBatch, *, temperature: f
         Mean over the pairs; differentiable in the student's embeddings.
     """
     student_log, teacher_log = (
-        F.log_softmax(_mean_maxsim(side, teacher) / temperature, dim=-1)
+        F.log_softmax(score_documents(side, teacher) / temperature, dim=-1)
         for side in (student, teacher)
     )
     return F.kl_div(student_log, teacher_log, reduction="batchmean", log_target=True)
-
-
-def _mean_maxsim(queries: TokenBatch, documents: TokenBatch) -> Tensor:
-    scores: Tensor = mean_maxsim(
-        queries.embeddings, documents.embeddings, a_mask=queries.mask, b_mask=documents.mask
-    )
-    return scores

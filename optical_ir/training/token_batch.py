@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from sentence_transformers.util.similarity import mean_maxsim
 from torch import Tensor, nn
 
 from optical_ir.transport import uniform_weights
@@ -25,11 +26,13 @@ class TokenBatch(NamedTuple):
     token_ids: Tensor
 
 
-def embed_tokens(encoder: nn.Module, features: dict[str, Any]) -> TokenBatch:
-    """Run an encoder over a batch of model inputs; both sides of a bitext are read as queries."""
+def embed_tokens(
+    encoder: nn.Module, features: dict[str, Any], *, task: str = "query"
+) -> TokenBatch:
+    """Run an encoder over a batch of model inputs, as queries or as documents."""
     inputs = {name: value for name, value in features.items() if name != "task"}
     token_ids = inputs["input_ids"]
-    output = encoder(inputs, task="query")
+    output = encoder(inputs, task=task)
     return TokenBatch(
         output["token_embeddings"].float(), output["attention_mask"].bool(), token_ids
     )
@@ -38,6 +41,14 @@ def embed_tokens(encoder: nn.Module, features: dict[str, Any]) -> TokenBatch:
 def select_rows(batch: TokenBatch, kept: Tensor) -> TokenBatch:
     """Sentences where `kept`, shape (batch,), is true."""
     return TokenBatch(*(part[kept] for part in batch))
+
+
+def score_documents(queries: TokenBatch, documents: TokenBatch) -> Tensor:
+    """Mean MaxSim over the query's tokens; shape (n_queries, n_documents), between -1 and 1."""
+    scores: Tensor = mean_maxsim(
+        queries.embeddings, documents.embeddings, a_mask=queries.mask, b_mask=documents.mask
+    )
+    return scores
 
 
 def mean_pool(batch: TokenBatch) -> Tensor:
