@@ -102,12 +102,19 @@ class StudentPlan:
         learns all of them, equally often, and answers every task.
     seeds : tuple of int
         One training each. The first takes part in the comparison, all in the spread.
+    switch_on : str or None
+        Collection of judged English queries. Given, the student does not learn from bitext but
+        from these queries, code-switched by the languages' lexicons; the rival of that name.
+    switch_probability : float
+        Of a word to be replaced.
     settings : DistillationSettings
     """
 
     languages: tuple[str, ...] = ()
     each: bool = False
     seeds: tuple[int, ...] = (42,)
+    switch_on: str | None = None
+    switch_probability: float = 0.5
     settings: DistillationSettings = field(default_factory=DistillationSettings)
 
 
@@ -118,6 +125,7 @@ class Student:
     name: str
     languages: tuple[str, ...]
     settings: DistillationSettings
+    plan: StudentPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +191,7 @@ class Experiment:
         for number, seed in enumerate(plan.seeds):
             suffix = f"-seed{seed}" if number else ""
             settings = replace(plan.settings, seed=seed)
-            student = Student(name=name + suffix, languages=languages, settings=settings)
+            student = Student(name=name + suffix, languages=languages, settings=settings, plan=plan)
             yield plan_name + suffix, student
 
     def tasks_by_collection(self) -> Iterator[tuple[str, list[Task]]]:
@@ -259,7 +267,8 @@ def _parse_student(where: str, values: Any, languages: tuple[str, ...]) -> Stude
     values = _with_tuples(checked_table(where, values))
     if "seed" in values:
         raise ConfigError(f"{where}: expected seeds, a list, found seed. Write seeds = [42].")
-    plan = {key: values.pop(key) for key in ("languages", "each", "seeds") if key in values}
+    own = ("languages", "each", "seeds", "switch_on", "switch_probability")
+    plan = {key: values.pop(key) for key in own if key in values}
     settings = from_table(DistillationSettings, where, values)
     return from_table(StudentPlan, where, {"languages": languages, **plan, "settings": settings})
 
@@ -312,8 +321,10 @@ def _check_student(experiment: Experiment, name: str, student: StudentPlan) -> N
         raise ConfigError(f"{where}: expected at least one language and one seed.")
     for language in student.languages:
         _check_known(where, "language", language, experiment.languages)
-        if not experiment.languages[language].bitext:
-            raise ConfigError(f"languages.{language}: expected a bitext for {where}, found none.")
+        plan = experiment.languages[language]
+        kind, found = ("lexicon", plan.lexicon) if student.switch_on else ("bitext", plan.bitext)
+        if not found:
+            raise ConfigError(f"languages.{language}: expected a {kind} for {where}, found none.")
     if not student.each:
         return
     for task in experiment.tasks:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from rich.progress import Progress
 from sentence_transformers import MultiVectorEncoder
 
-from optical_ir.collections import Collection, load_collection, read_bitext
+from optical_ir.collections import Collection, load_collection
 from optical_ir.console import track
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation import describe_qrels, describe_run
@@ -38,7 +38,7 @@ from optical_ir.models import (
 )
 from optical_ir.models.single_vector import SingleVectorEncoder
 from optical_ir.provenance import describe_origin, write_origin
-from optical_ir.records import BitextPair, Qrel, Query
+from optical_ir.records import Qrel, Query
 from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.index import build_index
 from optical_ir.retrieval.java import find_anserini_jar, find_java
@@ -49,7 +49,13 @@ from optical_ir.stages import (
     read_settings,
     settings_of,
 )
-from optical_ir.training import BitextPart, distil, train_teacher
+from optical_ir.training import contrastive_loss, distil, make_loss, train_teacher
+from optical_ir.training_data import (
+    bitext_parts,
+    read_language_bitext,
+    read_language_lexicon,
+    switched_parts,
+)
 from optical_ir.trec import Run, read_qrels, read_run, read_topics, write_qrels, write_run
 
 
@@ -116,7 +122,8 @@ class Pipeline:
         """Meet what is missing or malformed before hours of work, not after."""
         for name, language in self.experiment.languages.items():
             for file in language.bitext:
-                self._bitext(name, file)
+                read_language_bitext(self.experiment, self.data, name, file)
+            read_language_lexicon(self.experiment, self.data, name)
         for task in self.experiment.tasks:
             self.qrels(task)
             own = {query.query_id for query in self.queries(task)}
@@ -129,18 +136,6 @@ class Pipeline:
         if not all(self._bm25_folder(key).exists() for key in self.experiment.collections):
             find_anserini_jar()
             find_java()
-
-    def _bitext(self, language: str, file: str) -> list[BitextPair]:
-        path, plan = self.data / file, self.experiment.languages[language]
-        is_first = file == next(iter(plan.bitext))
-        pairs = read_bitext(
-            path, query_lang=language, exclude_sources=plan.exclude_sources if is_first else ()
-        )
-        if not path.is_file():
-            raise ConfigError(
-                f"{path}: expected a file, found the prefix of two. Name the foreign one."
-            )
-        return pairs
 
     def qrels_file(self, task: Task) -> Path:
         """File of a task's judgements, written if it is not there."""
@@ -198,41 +193,53 @@ class Pipeline:
         return folder
 
     def student(self, student: Student) -> Path:
-        """Folder of a student, distilled if it is not there."""
+        """Folder of a student, trained if it is not there."""
         folder = self.students_folder / student.name
-        parts = {
-            (language, file): share
-            for language in student.languages
-            for file, share in self.experiment.languages[language].shares().items()
-        }
-        settings = {
-            "languages": student.languages,
-            "exclude_sources": {
-                language: plan.exclude_sources
-                for language, plan in self.experiment.languages.items()
-                if language in student.languages and plan.exclude_sources
-            },
-            "bitext": {
-                file: {"share": share, "sha256": sha256_file(self.data / file)}
-                for (_, file), share in parts.items()
-            },
-            "settings": asdict(student.settings),
-            "space": self.space,
-        }
+        settings = self._student_settings(student)
         if not is_done(folder, settings_of(read_description(folder)), settings):
+            switch_on = student.plan.switch_on
+            if switch_on is None:
+                parts, loss_factory = bitext_parts(self.experiment, self.data, student), make_loss
+            else:
+                collection, loss_factory = self.open(switch_on), contrastive_loss
+                parts = switched_parts(self.experiment, self.data, student, collection)
             distil(
                 load_encoder(self.teacher),
-                [
-                    BitextPart(file, self._bitext(language, file), share)
-                    for (language, file), share in parts.items()
-                ],
+                parts,
                 folder,
                 settings=student.settings,
+                loss_factory=loss_factory,
                 space=self.space,
                 origin=describe_origin(settings=settings),
                 progress=self.progress,
             )
         return folder
+
+    def _student_settings(self, student: Student) -> dict[str, Any]:
+        """Give all that decides what a student becomes."""
+        plans = {name: self.experiment.languages[name] for name in student.languages}
+        settings: dict[str, Any] = {
+            "languages": student.languages,
+            "settings": asdict(student.settings),
+            "space": self.space,
+        }
+        if student.plan.switch_on is not None:
+            lexicons = [plan.lexicon for plan in plans.values() if plan.lexicon is not None]
+            return settings | {
+                "switch_on": student.plan.switch_on,
+                "switch_probability": student.plan.switch_probability,
+                "lexicons": {file: sha256_file(self.data / file) for file in lexicons},
+            }
+        return settings | {
+            "exclude_sources": {
+                name: plan.exclude_sources for name, plan in plans.items() if plan.exclude_sources
+            },
+            "bitext": {
+                file: {"share": share, "sha256": sha256_file(self.data / file)}
+                for plan in plans.values()
+                for file, share in plan.shares().items()
+            },
+        }
 
     def index_folder(self, key: str) -> Path:
         """Folder of the teacher's index of a collection, built if it is not there."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from optical_ir.collections import translate_words
 from optical_ir.console import track
 from optical_ir.experiment import Task
 from optical_ir.files import sha256_file
@@ -10,10 +11,12 @@ from optical_ir.pipeline import Pipeline, SystemRun
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.search import search_with
 from optical_ir.stages import index_hash, read_json, student_settings
+from optical_ir.training_data import read_language_lexicon
 
 ZERO_SHOT = "zero-shot"
 TEACHER = "teacher"
 BM25 = "bm25"
+DICTIONARY = "bm25-dictionary"
 
 
 def run_systems(pipeline: Pipeline) -> dict[str, dict[str, SystemRun]]:
@@ -38,6 +41,10 @@ def _run_task(pipeline: Pipeline, task: Task) -> dict[str, SystemRun]:
         system = f"{TEACHER}-{name}"
         runs[system] = _dense(pipeline, task, system, pipeline.teacher, queries)
     runs[BM25] = _sparse(pipeline, task, BM25, own)
+    lexicon = read_language_lexicon(pipeline.experiment, pipeline.data, task.query_lang)
+    if lexicon is not None:
+        looked_up = [query._replace(text=translate_words(query.text, lexicon)) for query in own]
+        runs[DICTIONARY] = _sparse(pipeline, task, DICTIONARY, looked_up)
     for name, queries in translated.items():
         runs[f"{BM25}-{name}"] = _sparse(pipeline, task, f"{BM25}-{name}", queries)
     return runs

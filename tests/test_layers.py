@@ -23,8 +23,10 @@ MAY_IMPORT = {
     "mining": BASE | {"collections", "retrieval", "stages", "training"},
     "pipeline": BASE
     | {"collections", "console", "evaluation", "experiment", "mining", "models", "retrieval"}
-    | {"stages", "training"},
-    "systems": BASE | {"console", "experiment", "pipeline", "retrieval", "stages"},
+    | {"stages", "training", "training_data"},
+    "training_data": BASE | {"collections", "experiment", "training"},
+    "systems": BASE
+    | {"collections", "console", "experiment", "pipeline", "retrieval", "stages", "training_data"},
     "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval", "stages", "systems"},
     "matrix": BASE | {"evaluation", "experiment", "pipeline"},
     "costs": {"pipeline", "stages", "training"},

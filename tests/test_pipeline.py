@@ -21,6 +21,7 @@ from optical_ir.pipeline import Pipeline
 from optical_ir.records import ScoredDoc
 from optical_ir.retrieval.search import search_with
 from optical_ir.systems import run_systems
+from optical_ir.training_data import switched_parts
 from optical_ir.trec import read_qrels, read_run
 
 DOCS = [
@@ -548,3 +549,72 @@ def test_teacher_is_trained_after_centring(data, tmp_path):
     before = sha256_file(folder / "model.safetensors")
     again = Pipeline(experiment, tmp_path, tmp_path / "out").teacher
     assert sha256_file(again / "model.safetensors") == before
+
+
+SWITCHED = """
+[students.switched]
+each = true
+switch_on = "english"
+loss = "transport"
+score_weight = 0
+max_steps = 3
+batch_size = 4
+dev_pairs = 4
+"""
+
+
+@pytest.fixture
+def with_lexicon(data, copied, tmp_path):
+    """Give a copy of the output and an experiment with a lexicon and code-switched training."""
+    english = data / "english"
+    if not english.exists():
+        english.mkdir()
+        shutil.copy(data / "tiny" / "corpus.jsonl", english)
+        queries = {f"e{n}": text for n, text in enumerate([*ENGLISH.values(), *DOCS])}
+        (english / "topics.tsv").write_text("".join(f"{q}\t{t}\n" for q, t in queries.items()))
+        (english / "qrels.txt").write_text("".join(f"{q} 0 d{q[1]} 1\n" for q in list(queries)[:6]))
+        (data / "dict.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in WORDS))
+    experiment = tmp_path / "switched.toml"
+    text = (data / "small.toml").read_text()
+    text = text.replace('bitext = "bitext.tsv"', 'bitext = "bitext.tsv"\nlexicon = "dict.tsv"')
+    experiment.write_text(text.replace("[[tasks]]", f"{SWITCHED}\n[[tasks]]"))
+    return copied, experiment
+
+
+def test_a_lexicon_makes_a_rival_of_code_switching_and_one_of_dictionary_queries(
+    data, with_lexicon
+):
+    output, experiment = with_lexicon
+    assert reproduce(experiment, data, output) == 0
+    systems = {path.name.split(".")[2] for path in (output / "runs").glob("*.trec")}
+    assert systems - set(SYSTEMS) == {"switched-sw", "bm25-dictionary"}
+    description = json.loads((output / "students" / "switched-sw" / "optical.json").read_text())
+    assert description["loss"] == "ContrastiveLoss"
+    settings = description["origin"]["settings"]
+    assert (settings["switch_on"], list(settings["lexicons"])) == ("english", ["dict.tsv"])
+    # "paka ona ndege" becomes "cat ona bird": d0 and d2 have two and one of these words.
+    run = read_run(output / "runs" / "run.tiny-sw.bm25-dictionary.trec")
+    assert run["q1"][0].doc_id == "d0"
+    assert verify(output / "runs").n_runs == len(SYSTEMS) + 2
+
+
+def test_switched_rows_are_as_many_as_the_steps_need_and_of_both_languages(data, with_lexicon):
+    _, file = with_lexicon
+    experiment = read_experiment(file)
+    (task,) = experiment.tasks
+    ((_, student),) = experiment.students_of("switched", task)
+    (part,) = switched_parts(experiment, data, student, load_collection(data / "english"))
+    assert len(part.pairs) >= 3 * 4
+    assert {pair.target for pair in part.pairs} <= set(DOCS)
+    words = {word for pair in part.pairs for word in pair.source.split()}
+    foreign = {a for a, _ in WORDS}
+    assert words & foreign
+    assert words - foreign
+
+
+def test_code_switching_without_a_lexicon_is_refused(data, tmp_path):
+    file = tmp_path / "bad.toml"
+    text = (data / "small.toml").read_text()
+    file.write_text(text.replace("[[tasks]]", f"{SWITCHED}\n[[tasks]]"))
+    with pytest.raises(ConfigError, match=r"languages\.sw: expected a lexicon for students\.switched"):
+        read_experiment(file)

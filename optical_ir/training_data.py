@@ -1,0 +1,81 @@
+"""What the students of an experiment learn from: parts of bitext, or code-switched queries."""
+
+from math import ceil
+from pathlib import Path
+
+from optical_ir.collections import Collection, Lexicon, read_bitext, read_lexicon
+from optical_ir.errors import ConfigError, DataError
+from optical_ir.experiment import Experiment, Student
+from optical_ir.records import BitextPair
+from optical_ir.training import BitextPart, CodeSwitcher
+
+
+def read_language_bitext(
+    experiment: Experiment, data: Path, language: str, file: str
+) -> list[BitextPair]:
+    """Read one file of a language's bitext, without the sources that it leaves out."""
+    plan = experiment.languages[language]
+    path, is_first = data / file, file == next(iter(plan.bitext))
+    excluded = plan.exclude_sources if is_first else ()
+    pairs = read_bitext(path, query_lang=language, exclude_sources=excluded)
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: expected a file, found the prefix of two. Name the foreign one."
+        )
+    return pairs
+
+
+def bitext_parts(experiment: Experiment, data: Path, student: Student) -> list[BitextPart]:
+    """Give the bitext of a student's languages, each language as often as the others."""
+    return [
+        BitextPart(file, read_language_bitext(experiment, data, language, file), share)
+        for language in student.languages
+        for file, share in experiment.languages[language].shares().items()
+    ]
+
+
+def read_language_lexicon(experiment: Experiment, data: Path, language: str) -> Lexicon | None:
+    """Read the lexicon of a language into English; None if it has none."""
+    plan = experiment.languages.get(language)
+    if plan is None or plan.lexicon is None:
+        return None
+    return read_lexicon(data / plan.lexicon, query_lang=language)
+
+
+def switched_parts(
+    experiment: Experiment, data: Path, student: Student, collection: Collection
+) -> list[BitextPart]:
+    """Give code-switched queries with the passages that are judged relevant to them.
+
+    With several languages one is drawn for each word. There are as many rows as the student's
+    steps need, each pass over the queries switched anew.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not say `max_steps`.
+    DataError
+        If the collection has no judged queries.
+    """
+    settings, plan = student.settings, student.plan
+    if settings.max_steps is None:
+        raise ConfigError(f"{student.name}: code-switching needs max_steps. Give them.")
+    texts = {query.query_id: query.text for query in collection.iter_queries()}
+    relevant = [
+        qrel for qrel in collection.iter_qrels() if qrel.relevance > 0 and qrel.query_id in texts
+    ]
+    if not relevant:
+        raise DataError(f"{collection.name}: expected judged queries, found none.")
+    needed = {qrel.doc_id for qrel in relevant}
+    passages = {doc.doc_id: doc.text for doc in collection.iter_docs() if doc.doc_id in needed}
+    lexicons = [read_language_lexicon(experiment, data, name) for name in student.languages]
+    switcher = CodeSwitcher(
+        lexicons=[lexicon.inverse() for lexicon in lexicons if lexicon is not None],
+        probability=plan.switch_probability,
+        seed=settings.seed,
+    )
+    rows = [{"query": texts[qrel.query_id], "positive": passages[qrel.doc_id]} for qrel in relevant]
+    epochs = ceil(settings.max_steps * settings.batch_size / len(rows))
+    switched = switcher.iter_epochs(rows, epochs)
+    pairs = [BitextPair(row["query"], row["positive"]) for row in switched]
+    return [BitextPart("code-switched", pairs)]
