@@ -616,5 +616,5 @@ def test_code_switching_without_a_lexicon_is_refused(data, tmp_path):
     file = tmp_path / "bad.toml"
     text = (data / "small.toml").read_text()
     file.write_text(text.replace("[[tasks]]", f"{SWITCHED}\n[[tasks]]"))
-    with pytest.raises(ConfigError, match=r"languages\.sw: expected a lexicon for students\.switched"):
+    with pytest.raises(ConfigError, match="expected a lexicon for students"):
         read_experiment(file)
