@@ -102,11 +102,11 @@ def _index_folder(pipeline: Pipeline, collection: str, form: str) -> Path:
     if form != PLAIN:
         return pipeline.index_folder(collection)
     return pipeline.build_index(
-        f"{collection}-{PLAIN}",
         collection,
         lambda: plain_encoder(pipeline.teacher),
         # Not the teacher's token embeddings, which late interaction would take it for.
         space=f"{pipeline.space}-{PLAIN}",
+        suffix=f"-{PLAIN}",
     )
 
 

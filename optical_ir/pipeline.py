@@ -2,8 +2,8 @@
 
 <output>/teacher                     the teacher
 <output>/teacher-untrained           what it was before training, where it is trained
-<output>/index/<collection>          multi-vector index; <collection>-plain: one vector each
-<output>/bm25/<collection>           the Lucene index, and its origin in <collection>.json
+<output>/index/<collection name>     multi-vector index; <collection name>-plain: one vector each
+<output>/bm25/<collection name>      the Lucene index, and its origin in .json beside it
 <output>/students/<name>             students
 <output>/qrels/qrels.<collection>-<topics>.txt
 <output>/runs/run.<collection>-<topics>.<system>.trec
@@ -86,7 +86,7 @@ class Pipeline:
         self.experiment, self.data, self.output = experiment, data, output
         self.progress = progress
         self.students_folder, self.runs_folder = output / "students", output / "runs"
-        self._bm25: dict[str, Bm25Index] = {}
+        self._bm25: dict[Path, Bm25Index] = {}
 
     def collection(self, key: str, topics: str | None = None) -> Collection:
         """Open a collection of the experiment, with the queries named `topics`."""
@@ -94,6 +94,10 @@ class Pipeline:
 
     def _name(self, key: str) -> str:
         return self.experiment.collections[key].name or key
+
+    def _folder_name(self, key: str) -> str:
+        """Name of the indexes of a collection, which keys with other queries over it share."""
+        return self._name(key).strip("/").replace("/", "-")
 
     def open(self, name: str, topics: str | None = None) -> Collection:
         """Open any collection by its name, or by its folder in the experiment's data."""
@@ -244,19 +248,19 @@ class Pipeline:
     def index_folder(self, key: str) -> Path:
         """Folder of the teacher's index of a collection, built if it is not there."""
         return self.build_index(
-            key, key, lambda: fast_inference(load_encoder(self.teacher)), space=self.space
+            key, lambda: fast_inference(load_encoder(self.teacher)), space=self.space
         )
 
     def build_index(
         self,
-        name: str,
         key: str,
         load: Callable[[], MultiVectorEncoder | SingleVectorEncoder],
         *,
         space: str,
+        suffix: str = "",
     ) -> Path:
-        """Encode collection `key` into index `name` with what `load` gives, if it is not there."""
-        folder = self.output / "index" / name
+        """Encode a collection with what `load` gives, if its index of that name is not there."""
+        folder = self.output / "index" / (self._folder_name(key) + suffix)
         settings = {"collection": self._name(key), "teacher": self.space}
         if not is_done(folder, settings_of(read_json(folder / "index.json")), settings):
             collection = self.collection(key)
@@ -273,17 +277,18 @@ class Pipeline:
         return str(read_description(self.teacher)["space"])
 
     def _bm25_folder(self, key: str) -> Path:
-        return self.output / "bm25" / key
+        return self.output / "bm25" / self._folder_name(key)
 
     def bm25(self, key: str) -> Bm25Index:
         """Lucene index of a collection, built if it is not there."""
-        if key not in self._bm25:
-            folder, settings = self._bm25_folder(key), {"collection": self._name(key)}
+        folder = self._bm25_folder(key)
+        if folder not in self._bm25:
+            settings = {"collection": self._name(key)}
             if not is_done(folder, read_settings(folder), settings):
                 write_origin(folder, settings=settings)
                 Bm25Index.build(self.collection(key).iter_docs(), folder).close()
-            self._bm25[key] = Bm25Index(folder)
-        return self._bm25[key]
+            self._bm25[folder] = Bm25Index(folder)
+        return self._bm25[folder]
 
     def make_run(
         self,

@@ -16,6 +16,7 @@ from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.records import BitextPair
 from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
 from optical_ir.training.collator import BitextCollator
+from optical_ir.training.interpolation import copy_weights, interpolate_weights
 from optical_ir.training.loss_factory import LossFactory, make_loss
 from optical_ir.training.losses import BitextLoss
 from optical_ir.training.mixture import (
@@ -88,6 +89,7 @@ def distil(
     train = with_english(train, settings.english_share)
     pairs = [pair for part in train for pair in part.pairs]
     student = start_student(teacher, student, settings, [pair.source for pair in pairs])
+    start = copy_weights(student) if settings.trained_share < 1 else {}
     loss = loss_factory(student, teacher, settings)
     loss.prepare(pairs)
     description = {
@@ -117,6 +119,8 @@ def distil(
         trainer = _trainer(student, loss, train, checkpoints, settings)
         trainer.run(monitor, *callbacks)
         fold_word_embeddings(student)
+        if start:
+            interpolate_weights(student, start, settings.trained_share)
         student.save_pretrained(str(part), create_model_card=False)
         plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
         write_description(part, description)

@@ -75,6 +75,9 @@ class DistillationSettings:
     dropout : float
         Of the student in training, in place of its checkpoint's. A teacher's token embeddings are
         a target without noise, and 0 learns more from it in fewer seconds.
+    trained_share : float
+        Part of the trained weights in the student, above 0 and at most 1; the rest are those it
+        started from. See `optical_ir.training.interpolation`.
     max_length : int
         Tokens kept of a sentence, prompt included.
     dev_pairs : int
@@ -104,6 +107,7 @@ class DistillationSettings:
     freeze_embeddings: bool = True
     embedding_learning_rate: float | None = None
     dropout: float = 0.0
+    trained_share: float = 1.0
     max_length: int = 64
     dev_pairs: int = 200
     log_every: int = 10
@@ -123,16 +127,17 @@ class DistillationSettings:
         for name in ("epsilon", "pooled_weight", "score_weight", "dev_pairs", "warmup"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}: expected 0 or more, found {getattr(self, name)!r}.")
-        if not 0 <= self.english_share < 1:
+        for name in ("dropout", "english_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f"{name}: expected 0 or more and less than 1, found {getattr(self, name)!r}."
+                )
+        if not 0 < self.trained_share <= 1:
             raise ConfigError(
-                f"english_share: expected 0 or more and below 1, found {self.english_share!r}."
+                f"trained_share: expected above 0 and at most 1, found {self.trained_share!r}."
             )
         if self.max_steps is not None and self.max_steps < 1:
             raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(
-                f"dropout: expected 0 or more and less than 1, found {self.dropout!r}."
-            )
         self._check_combinations()
 
     def _check_combinations(self) -> None:
