@@ -132,26 +132,26 @@ class DistillationSettings:
                 raise ConfigError(
                     f"{name}: expected 0 or more and less than 1, found {getattr(self, name)!r}."
                 )
+        self._check_embedding_rate()
+        self._check_combinations()
+
+    def _check_embedding_rate(self) -> None:
+        rate = self.embedding_learning_rate
+        if rate is not None and not rate > 0:
+            raise ConfigError(f"embedding_learning_rate: expected more than 0, found {rate!r}.")
+        if rate is not None and self.freeze_embeddings:
+            raise ConfigError(
+                "embedding_learning_rate: expected none for frozen word embeddings. Leave it out, "
+                "or set freeze_embeddings to false."
+            )
+
+    def _check_combinations(self) -> None:
         if not 0 < self.trained_share <= 1:
             raise ConfigError(
                 f"trained_share: expected above 0 and at most 1, found {self.trained_share!r}."
             )
         if self.max_steps is not None and self.max_steps < 1:
             raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
-        self._check_combinations()
-
-    def _check_combinations(self) -> None:
-        if self.embedding_learning_rate is not None:
-            if not self.embedding_learning_rate > 0:
-                raise ConfigError(
-                    "embedding_learning_rate: expected more than 0, found "
-                    f"{self.embedding_learning_rate!r}."
-                )
-            if self.freeze_embeddings:
-                raise ConfigError(
-                    "embedding_learning_rate: expected none for frozen word embeddings. Leave it "
-                    "out, or set freeze_embeddings to false."
-                )
         if self.score_weight > 0 and self.batch_size < 2:
             raise ConfigError("Score distillation needs batches of 2 pairs or more, found 1.")
         if self.token_weights == "importance" and self.batch_size < 2:
