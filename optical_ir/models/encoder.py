@@ -25,6 +25,7 @@ from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.util import load_file_path
 
 from optical_ir.errors import ConfigError
+from optical_ir.models.adapter import base_name, has_adapter, merge_adapter
 from optical_ir.models.embedded import (
     DOCUMENT_PROMPT,
     EMBEDDED_MODEL,
@@ -66,7 +67,8 @@ def load_encoder(
     ----------
     name : str or Path
         ``embedded`` for the embedded default model, or the name or folder of any Hugging Face,
-        sentence-transformers, PyLate or Stanford ColBERT checkpoint.
+        sentence-transformers, PyLate or Stanford ColBERT checkpoint, or the folder of a student
+        of adapters, whose base is loaded with it.
     device : str, optional
         Torch device; by default the best one there is.
     query_prompt, document_prompt : str, optional
@@ -77,7 +79,10 @@ def load_encoder(
     Raises
     ------
     ConfigError
-        If there is no such checkpoint, it cannot be loaded, or it cannot read such long texts.
+        If there is no such checkpoint, it cannot be loaded, it cannot read such long texts, or
+        the base of its adapters is missing or another one.
+    DataError
+        If the `optical.json` of a folder of adapters is damaged.
     DependencyError
         If the embedded model is asked for and its package is missing.
     """
@@ -100,6 +105,8 @@ def _load(name: str | Path, given: dict[str, str], device: str | None) -> MultiV
     if _is_path(str(name)) and not Path(name).is_dir():
         raise ConfigError(f"Encoder {str(name)!r}: expected a folder, found none. Check the path.")
     try:
+        if has_adapter(name):
+            return _load_adapted(Path(name), given, device)
         if _is_multi_vector(str(name)):
             encoder = MultiVectorEncoder(
                 str(name), device=device, prompts=given or None, model_kwargs=_model_kwargs(name)
@@ -116,6 +123,20 @@ def _load(name: str | Path, given: dict[str, str], device: str | None) -> MultiV
             f"Encoder {str(name)!r}: expected '{EMBEDDED_MODEL}', a checkpoint folder or a "
             f"Hugging Face model name, but it does not load ({reason})."
         ) from err
+
+
+def _load_adapted(folder: Path, given: dict[str, str], device: str | None) -> MultiVectorEncoder:
+    base = base_name(folder)
+    try:
+        encoder = _load(base, {}, device)
+    except ConfigError as err:
+        raise ConfigError(
+            f"{folder}: expected its base, {base!r}, found none that loads ({err}) "
+            "Move a student together with its teacher, or put that there."
+        ) from err
+    merge_adapter(encoder, folder)
+    encoder.prompts.update(given)
+    return encoder
 
 
 def build_encoder(
