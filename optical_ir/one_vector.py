@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 from optical_ir.experiment import Task
-from optical_ir.files import sha256_file
 from optical_ir.models import load_encoder
 from optical_ir.models.export import fold_encoder
 from optical_ir.models.muvera import Muvera, MuveraSettings
@@ -29,7 +28,7 @@ from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.queries import encode_for
 from optical_ir.retrieval.rerank import rerank
 from optical_ir.retrieval.search import search_index
-from optical_ir.stages import index_hash, student_settings
+from optical_ir.stages import index_hash, student_settings, weights_hash
 from optical_ir.systems import ZERO_SHOT
 from optical_ir.trec import Run
 
@@ -116,7 +115,7 @@ def _run_form(
     queries = pipeline.queries(task)
     k = pipeline.experiment.hits
     settings = {
-        "encoder": sha256_file(encoder / "model.safetensors"),
+        "encoder": weights_hash(encoder),
         "index": index_hash(search.index.folder),
         "form": search.form,
     }

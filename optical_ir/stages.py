@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from optical_ir.errors import ConfigError
+from optical_ir.files import sha256_file
 from optical_ir.models import read_description
+from optical_ir.models.adapter import ADAPTER_FILE, has_adapter
 from optical_ir.records import Query
 
 
@@ -15,6 +17,11 @@ def student_settings(encoder: Path) -> dict[str, Any] | None:
     """Give the settings that a student was made with; None for a teacher."""
     description = read_description(encoder)
     return settings_of(description) if description.get("role") == "student" else None
+
+
+def weights_hash(encoder: Path) -> str:
+    """SHA-256 of the weights in an encoder's folder, or of its adapters beside another's."""
+    return sha256_file(encoder / (ADAPTER_FILE if has_adapter(encoder) else "model.safetensors"))
 
 
 def index_hash(folder: Path) -> str:

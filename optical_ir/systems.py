@@ -6,11 +6,10 @@ from pathlib import Path
 from optical_ir.collections import translate_words
 from optical_ir.console import track
 from optical_ir.experiment import Task
-from optical_ir.files import sha256_file
 from optical_ir.pipeline import Pipeline, SystemRun
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.search import search_with
-from optical_ir.stages import index_hash, read_json, student_settings
+from optical_ir.stages import index_hash, read_json, student_settings, weights_hash
 from optical_ir.training_data import read_language_lexicon
 
 ZERO_SHOT = "zero-shot"
@@ -59,7 +58,7 @@ def _dense(
         return search_with(str(encoder), folder, queries, k=pipeline.experiment.hits)
 
     settings = {
-        "encoder": sha256_file(encoder / "model.safetensors"),
+        "encoder": weights_hash(encoder),
         "index": index_hash(folder),
     }
     student = student_settings(encoder)
