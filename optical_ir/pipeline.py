@@ -211,6 +211,7 @@ class Pipeline:
                 load_encoder(self.teacher),
                 parts,
                 folder,
+                base=self.teacher,
                 settings=student.settings,
                 loss_factory=loss_factory,
                 space=self.space,

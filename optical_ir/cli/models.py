@@ -156,6 +156,10 @@ def distil(
     score_weight: Annotated[
         float | None, typer.Option(help="Weight of score distillation.")
     ] = None,
+    lora_rank: Annotated[
+        int | None,
+        typer.Option(help="Train adapters of this rank, a few megabytes beside the teacher."),
+    ] = None,
     dev_pairs: Annotated[
         int | None, typer.Option(help="Pairs held out for the retrieval curve.")
     ] = None,
@@ -186,6 +190,7 @@ def distil(
         "token_weights": token_weights,
         "epsilon": epsilon,
         "score_weight": score_weight,
+        "lora_rank": lora_rank,
         "dev_pairs": dev_pairs,
         "seed": seed,
     }
@@ -204,6 +209,7 @@ def distil(
             output,
             settings=settings,
             student=load_encoder(student, device=device) if student else None,
+            base=teacher,
             space=embedding_space(teacher, encoder),
             origin=describe_origin(settings=origin, inputs={"bitext": bitext}),
             overwrite=overwrite,

@@ -9,14 +9,18 @@ from typing import Any
 
 from rich.progress import Progress
 from sentence_transformers import MultiVectorEncoder
+from torch import Tensor
 from transformers import TrainerCallback
 
 from optical_ir.files import check_output, write_folder
+from optical_ir.models.adapter import describe_base, save_adapter
+from optical_ir.models.encoder import load_encoder
 from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.records import BitextPair
 from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
 from optical_ir.training.collator import BitextCollator
 from optical_ir.training.interpolation import copy_weights, interpolate_weights
+from optical_ir.training.lora import AdapterTrainer, adapter_weights, check_base
 from optical_ir.training.loss_factory import LossFactory, make_loss
 from optical_ir.training.losses import BitextLoss
 from optical_ir.training.mixture import (
@@ -41,6 +45,7 @@ def distil(
     *,
     settings: DistillationSettings | None = None,
     student: MultiVectorEncoder | None = None,
+    base: str | Path | None = None,
     loss_factory: LossFactory = make_loss,
     space: str | None = None,
     origin: dict[str, Any] | None = None,
@@ -53,7 +58,8 @@ def distil(
     The folder holds the student as a sentence-transformers `MultiVectorEncoder`, with
     `optical.json` (origin), `log.jsonl` and `curves.png`. A run that was killed goes on from its
     last checkpoint in `<output>.tmp` when called again with the same arguments, to the same
-    result.
+    result. With `settings.lora_rank` the folder holds adapters, which `load_encoder` merges into
+    the teacher; what is returned is what it gives.
 
     Parameters
     ----------
@@ -64,6 +70,9 @@ def distil(
         drawn from by their shares; each needs a batch at least.
     student : MultiVectorEncoder, optional
         Another, multilingual starting point. It gets a new linear layer into the teacher's space.
+    base : str or Path, optional
+        The teacher's folder or name, which a student of adapters needs when it is loaded; other
+        students do not look at it.
     loss_factory : callable
         Makes the loss from student, teacher and settings; by default the one they name.
     space : str, optional
@@ -78,12 +87,16 @@ def distil(
     Raises
     ------
     ConfigError
-        If `output` exists, or the unfinished run there had other settings or other bitext.
+        If `output` exists, or the unfinished run there had other settings or other bitext;
+        also if adapters are to be trained and `base` is not the teacher's.
     DataError
         If the bitext is too small.
+    DependencyError
+        If adapters are to be trained and the package `peft` is missing.
     """
     settings = settings or DistillationSettings()
     check_output(output, overwrite=overwrite)
+    beside = _describe_base(base, teacher, Path(output)) if settings.lora_rank > 0 else {}
     parts = as_parts(bitext)
     train, dev = split_parts(parts, settings)
     train = with_english(train, settings.english_share)
@@ -95,6 +108,7 @@ def distil(
     description = {
         "role": "student",
         "space": space or fingerprint(teacher),
+        **beside,
         "loss": type(loss).__name__,
         "settings": asdict(settings),
         "pairs": len(pairs),
@@ -118,15 +132,33 @@ def distil(
         )
         trainer = _trainer(student, loss, train, checkpoints, settings)
         trainer.run(monitor, *callbacks)
-        fold_word_embeddings(student)
-        if start:
-            interpolate_weights(student, start, settings.trained_share)
-        student.save_pretrained(str(part), create_model_card=False)
+        _save_student(student, part, settings, start)
         plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
         write_description(part, description)
         (part / "claim.json").unlink()
         shutil.rmtree(checkpoints, ignore_errors=True)
-    return student
+    return load_encoder(output, device=str(student.device)) if beside else student
+
+
+def _describe_base(
+    base: str | Path | None, teacher: MultiVectorEncoder, output: Path
+) -> dict[str, Any]:
+    return {"base": describe_base(check_base(base, teacher), teacher, output)}
+
+
+def _save_student(
+    student: MultiVectorEncoder,
+    folder: Path,
+    settings: DistillationSettings,
+    start: dict[str, Tensor],
+) -> None:
+    if settings.lora_rank > 0:
+        save_adapter(folder, adapter_weights(student))
+    else:
+        fold_word_embeddings(student)
+        if start:
+            interpolate_weights(student, start, settings.trained_share)
+        student.save_pretrained(str(folder), create_model_card=False)
 
 
 def _trainer(
@@ -152,7 +184,8 @@ def _trainer(
         target_task=loss.target_task,
         target_length=loss.target_length,
     )
-    return QuietTrainer(
+    kind = AdapterTrainer if settings.lora_rank > 0 else QuietTrainer
+    return kind(
         model=student,
         args=args,
         train_dataset=as_dataset(train),

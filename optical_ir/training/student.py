@@ -8,9 +8,11 @@ from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.modules import Dense
 from torch import nn
 
+from optical_ir.errors import ConfigError
 from optical_ir.models.centering import normalize_position
 from optical_ir.models.dropout import set_dropout
 from optical_ir.models.encoder import embedding_dim
+from optical_ir.training.lora import add_adapters
 from optical_ir.training.settings import DistillationSettings
 from optical_ir.training.vocabulary import cut_word_embeddings, word_embeddings
 
@@ -34,6 +36,11 @@ def start_student(
         Which weights are trained, and with which dropout.
     texts : sequence of str
         What the student will be trained on; see `cut_word_embeddings`.
+
+    Raises
+    ------
+    ConfigError
+        If adapters are to be trained beside another starting point than the teacher.
     """
     torch.manual_seed(settings.seed)
     if student is None:
@@ -44,8 +51,15 @@ def start_student(
             if isinstance(module, Dense):
                 module.requires_grad_(False)
     else:
+        if settings.lora_rank > 0:
+            raise ConfigError(
+                "lora_rank: adapters lie beside the teacher, found another student to start from. "
+                "Leave the student out, or set lora_rank to 0."
+            )
         student = copy.deepcopy(student).requires_grad_(True)
         _project_into(student, embedding_dim(teacher))
+    if settings.lora_rank > 0:
+        add_adapters(student, settings)
     student.train()
     set_dropout(student, settings.dropout)
     if settings.freeze_embeddings:
