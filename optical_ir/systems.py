@@ -1,6 +1,7 @@
 """The systems of an experiment: what answers a task, and with which encoder or queries."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from optical_ir.collections import translate_words
@@ -8,6 +9,7 @@ from optical_ir.console import track
 from optical_ir.experiment import Task
 from optical_ir.pipeline import Pipeline, SystemRun
 from optical_ir.records import Query, ScoredDoc
+from optical_ir.retrieval.fusion import FusionSettings, fuse_runs
 from optical_ir.retrieval.search import search_with
 from optical_ir.stages import index_hash, read_json, student_settings, weights_hash
 from optical_ir.training_data import read_language_lexicon
@@ -15,7 +17,8 @@ from optical_ir.training_data import read_language_lexicon
 ZERO_SHOT = "zero-shot"
 TEACHER = "teacher"
 BM25 = "bm25"
-DICTIONARY = "bm25-dictionary"
+DICTIONARY = "dictionary"
+FUSION = "fusion"
 
 
 def run_systems(pipeline: Pipeline) -> dict[str, dict[str, SystemRun]]:
@@ -43,10 +46,37 @@ def _run_task(pipeline: Pipeline, task: Task) -> dict[str, SystemRun]:
     lexicon = read_language_lexicon(pipeline.experiment, pipeline.data, task.query_lang)
     if lexicon is not None:
         looked_up = [query._replace(text=translate_words(query.text, lexicon)) for query in own]
-        runs[DICTIONARY] = _sparse(pipeline, task, DICTIONARY, looked_up)
+        translated = {DICTIONARY: looked_up, **translated}
     for name, queries in translated.items():
         runs[f"{BM25}-{name}"] = _sparse(pipeline, task, f"{BM25}-{name}", queries)
+    for name in translated:
+        runs[f"{FUSION}-{name}"] = _fused(pipeline, task, runs, name)
     return runs
+
+
+def _fused(
+    pipeline: Pipeline, task: Task, runs: dict[str, SystemRun], translation: str
+) -> SystemRun:
+    """Fuse the first student with BM25 on a translation, for the queries that it has."""
+    plan = next(iter(pipeline.experiment.students))
+    _, student = next(pipeline.experiment.students_of(plan, task))
+    dense, sparse = runs[plan], runs[f"{BM25}-{translation}"]
+    covered = [query for query in pipeline.queries(task) if query.query_id in sparse.query_ids]
+    own = [
+        {query.query_id: system.run[query.query_id] for query in covered}
+        for system in (dense, sparse)
+    ]
+    fusion = FusionSettings()
+
+    def fuse() -> dict[str, list[ScoredDoc]]:
+        return fuse_runs(own, fusion, k=pipeline.experiment.hits)
+
+    encoder = pipeline.student(student)
+    settings = {"encoder": weights_hash(encoder), "translation": translation, **asdict(fusion)}
+    system = f"{student.name}-{FUSION}-{translation}"
+    return pipeline.make_run(
+        task, system, covered, settings, fuse, student=student_settings(encoder)
+    )
 
 
 def _dense(

@@ -36,7 +36,7 @@ QUERIES = {"q1": "paka ona ndege", "q2": "mbwa kubwa", "q3": "nyumba zee", "q4":
 ENGLISH = {"q1": "cat sees bird", "q2": "big dog", "q3": "old house", "q4": "water under"}
 WORDS = list(zip("paka mbwa ndege nyumba maji".split(), "cat dog bird house water".split()))  # noqa: B905
 SYSTEMS = ["optical-sw", "zero-shot", "teacher-part", "teacher-human", "bm25", "bm25-part"]
-SYSTEMS += ["bm25-human"]
+SYSTEMS += ["bm25-human", "optical-sw-fusion-part", "optical-sw-fusion-human"]
 
 TOML = """
 name = "small"
@@ -259,6 +259,22 @@ def test_runs_without_the_newer_facts_stay_valid(data, copied):
     assert verify(copied / "runs").n_runs == len(SYSTEMS)
 
 
+def test_fusion_adds_reciprocal_ranks(finished):
+    runs = finished / "runs"
+    dense, sparse, fused = (
+        read_run(runs / f"run.tiny-sw.{system}.trec")
+        for system in ("optical-sw", "bm25-part", "optical-sw-fusion-part")
+    )
+    assert set(fused) == {"q2", "q3"}
+    for query_id, rows in fused.items():
+        expected: dict[str, float] = {}
+        for run in (dense, sparse):
+            for rank, row in enumerate(run[query_id], start=1):
+                expected[row.doc_id] = expected.get(row.doc_id, 0.0) + 1 / (60 + rank)
+        for row in rows:
+            assert row.score == pytest.approx(expected[row.doc_id], abs=1e-5)
+
+
 def test_bm25_on_another_language_finds_nothing_and_that_is_a_result(finished):
     assert (finished / "runs" / "run.tiny-sw.bm25.trec").read_text() == ""
 
@@ -277,6 +293,7 @@ def test_the_report_has_all_systems_and_a_table_for_the_part(finished):
     report = json.loads((finished / "report.small.json").read_text())
     whole, part = report["matrices"]
     names = ["optical" if name == "optical-sw" else name for name in SYSTEMS]
+    names = [name.replace("optical-sw-fusion", "fusion") for name in names]
     assert (whole["queries"], part["queries"]) == ("all", "teacher-part")
     assert list(whole["means"]) == [name for name in names if "part" not in name]
     assert set(part["means"]) == set(names)
@@ -587,7 +604,9 @@ def test_a_lexicon_makes_a_rival_of_code_switching_and_one_of_dictionary_queries
     output, experiment = with_lexicon
     assert reproduce(experiment, data, output) == 0
     systems = {path.name.split(".")[2] for path in (output / "runs").glob("*.trec")}
-    assert systems - set(SYSTEMS) == {"switched-sw", "bm25-dictionary"}
+    assert systems - set(SYSTEMS) == {
+        *("switched-sw", "bm25-dictionary", "optical-sw-fusion-dictionary"),
+    }
     description = json.loads((output / "students" / "switched-sw" / "optical.json").read_text())
     assert description["loss"] == "ContrastiveLoss"
     settings = description["origin"]["settings"]
@@ -595,7 +614,7 @@ def test_a_lexicon_makes_a_rival_of_code_switching_and_one_of_dictionary_queries
     # "paka ona ndege" becomes "cat ona bird": d0 and d2 have two and one of these words.
     run = read_run(output / "runs" / "run.tiny-sw.bm25-dictionary.trec")
     assert run["q1"][0].doc_id == "d0"
-    assert verify(output / "runs").n_runs == len(SYSTEMS) + 2
+    assert verify(output / "runs").n_runs == len(SYSTEMS) + 3
 
 
 def test_switched_rows_are_as_many_as_the_steps_need_and_of_both_languages(data, with_lexicon):

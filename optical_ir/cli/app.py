@@ -11,7 +11,7 @@ from optical_ir.cli.experiments import demo, reproduce
 from optical_ir.cli.indexing import encode, index, prepare
 from optical_ir.cli.judging import compare, evaluate, verify
 from optical_ir.cli.models import build_teacher, distil, train_teacher
-from optical_ir.cli.searching import rerank, search
+from optical_ir.cli.searching import fuse, rerank, search
 from optical_ir.console import STDERR, set_up_logging
 from optical_ir.errors import OpticalError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 for _verb in (
     *(demo, reproduce),
-    *(prepare, build_teacher, train_teacher, distil, encode, index, search, rerank),
+    *(prepare, build_teacher, train_teacher, distil, encode, index, search, rerank, fuse),
     *(evaluate, compare, verify),
     *(environment, export, encode_queries, index_vectors),
 ):

@@ -1,4 +1,4 @@
-"""The verbs that make runs from an index: search, rerank."""
+"""The verbs that make runs: search, rerank, fuse."""
 
 from pathlib import Path
 from typing import Annotated
@@ -156,3 +156,72 @@ def rerank(
         settings=settings | {"topics": topics, "max_length": max_length},
         inputs={"run": run, "topics": topics},
     )
+
+
+def fuse(
+    runs: Annotated[list[Path], typer.Argument(help="TREC runs of any engine, two or more.")],
+    output: Output,
+    method: Annotated[
+        str, typer.Option(help="rrf (reciprocal ranks) or wsum (weighted sum of scores).")
+    ] = "rrf",
+    rrf_k: Annotated[int, typer.Option(min=0, help="Of rrf: 1 / (k + rank) are summed.")] = 60,
+    norm: Annotated[str, typer.Option(help="Of wsum: min-max or sum.")] = "min-max",
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(help="Of wsum, one for each run in their order; equal if not given."),
+    ] = None,
+    tune_qrels: Annotated[
+        str | None,
+        typer.Option(help="Judgements of other queries: tunes weights or k there, for nDCG@10."),
+    ] = None,
+    tune_run: Annotated[
+        list[Path] | None,
+        typer.Option(help="Runs of those queries, one for each run in the order of the runs."),
+    ] = None,
+    hits: Annotated[int, typer.Option(min=1, help="Documents a query.")] = 1000,
+    tag: Annotated[str | None, typer.Option(help="Last column; the method if not given.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fuse runs into one: sum reciprocal ranks, or normalised scores with weights tuned on dev."""
+    from dataclasses import asdict
+
+    from optical_ir.collections import load_qrels
+    from optical_ir.files import check_output
+    from optical_ir.provenance import write_origin
+    from optical_ir.retrieval.fusion import FusionSettings, fuse_runs, tune_fusion
+    from optical_ir.trec import read_run, write_run
+
+    check_output(output, overwrite=overwrite)
+    name, tune_runs = _tag(tag or method, None), tune_run or []
+    settings = FusionSettings(
+        method=method, rrf_k=rrf_k, norm=norm, weights=tuple(weight) if weight else None
+    )
+    _check_tuning(runs, tune_qrels, tune_runs, is_weighted=bool(weight))
+    if tune_qrels:
+        tuned_on = [read_run(path, may_be_empty=True) for path in tune_runs]
+        settings = tune_fusion(load_qrels(tune_qrels), tuned_on, settings)
+    fused = fuse_runs([read_run(path, may_be_empty=True) for path in runs], settings, k=hits)
+    write_run(output, fused, tag=name, overwrite=overwrite)
+    inputs = {f"run {number}": path for number, path in enumerate(runs, start=1)}
+    inputs |= {f"tune_run {number}": path for number, path in enumerate(tune_runs, start=1)}
+    inputs |= {"tune_qrels": Path(tune_qrels)} if tune_qrels else {}
+    origin = {**asdict(settings), "hits": hits, "tag": name, "tune_qrels": tune_qrels}
+    write_origin(output, settings=origin, inputs=inputs)
+
+
+def _check_tuning(
+    runs: list[Path], tune_qrels: str | None, tune_runs: list[Path], *, is_weighted: bool
+) -> None:
+    if bool(tune_qrels) != bool(tune_runs) or (tune_runs and len(tune_runs) != len(runs)):
+        raise ConfigError(
+            f"expected --tune-qrels and a --tune-run for each of {len(runs)} runs, or neither, "
+            f"found {'judgements' if tune_qrels else 'none'} and {len(tune_runs)} runs."
+        )
+    if tune_qrels and is_weighted:
+        raise ConfigError("expected --weight or --tune-qrels, found both. Choose one.")
+    same = {path.resolve() for path in runs} & {path.resolve() for path in tune_runs}
+    if same:
+        raise ConfigError(
+            f"expected tuning on other queries than those fused, found {sorted(same)[0]} in both. "
+            "Tune on runs of dev queries."
+        )
