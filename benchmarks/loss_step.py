@@ -99,7 +99,7 @@ def main() -> None:
     settings = DistillationSettings()
     teacher = load_encoder("embedded", device="cpu")
     student: Any = copy.deepcopy(teacher).train()
-    student[0].model.get_input_embeddings().requires_grad_(not settings.freeze_embeddings)
+    student[0].model.get_input_embeddings().requires_grad_(settings.rate_of_embeddings > 0)
     sides = zip(*demo_batch(options.lang, options.batch_size), strict=True)
     features = [
         encoder.preprocess(

@@ -196,5 +196,4 @@ def _trainer(
 
 def _own_rates(settings: DistillationSettings) -> dict[str, float]:
     """Learning rates by a pattern of the weights' names, where not that of all."""
-    rate = settings.embedding_learning_rate
-    return {} if rate is None else {r"\.rows$": rate}
+    return {r"\.rows$": settings.rate_of_embeddings} if settings.rate_of_embeddings else {}

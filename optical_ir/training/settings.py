@@ -9,6 +9,9 @@ LOSSES = ("transport", "greedy", "pooled")
 """OPTICAL, and the rivals that learn from the same bitext."""
 
 _CHOICES = {"loss": LOSSES, "plan": PLANS, "token_weights": TOKEN_WEIGHTS}
+_EMBEDDINGS_FASTER = 10.0
+"""A row moves only when its piece comes up, so it needs larger steps than other weights."""
+
 _NOT_NEGATIVE = ("epsilon", "pooled_weight", "score_weight", "dev_pairs", "warmup", "lora_rank")
 _POSITIVE = (
     "epochs",
@@ -68,11 +71,9 @@ class DistillationSettings:
     english_share : float
         Part of the batches that draw the student to the teacher on English sentences, so that it
         answers English queries too.
-    freeze_embeddings : bool
-        Keep the word embeddings as they are: faster, and nothing is forgotten. Otherwise those
-        of the pieces that occur in the bitext are trained.
     embedding_learning_rate : float or None
-        Peak rate of the word embeddings, where they are trained; `learning_rate` if not given.
+        Of the word embeddings of the pieces that the bitext has; None is ten times
+        `learning_rate`, and 0 keeps them all as they are.
     lora_rank : int
         Train low-rank adapters (LoRA) of this rank beside all linear layers in place of their
         weights: the student is then a few megabytes beside its teacher. Adapters take a higher
@@ -98,7 +99,7 @@ class DistillationSettings:
     epochs: float = 1.0
     max_steps: int | None = None
     batch_size: int = 32
-    learning_rate: float = 5e-5
+    learning_rate: float = 3e-5
     warmup: float = 0.1
     loss: str = "transport"
     plan: str = "entropic"
@@ -111,7 +112,6 @@ class DistillationSettings:
     score_weight: float = 0.5
     temperature: float = 0.05
     english_share: float = 0.0
-    freeze_embeddings: bool = True
     embedding_learning_rate: float | None = None
     lora_rank: int = 0
     lora_alpha: float | None = None
@@ -141,19 +141,14 @@ class DistillationSettings:
                 raise ConfigError(
                     f"{name}: expected 0 or more and less than 1, found {getattr(self, name)!r}."
                 )
-        self._check_embedding_rate()
         self._check_adapters()
         self._check_combinations()
 
-    def _check_embedding_rate(self) -> None:
-        rate = self.embedding_learning_rate
-        if rate is not None and not rate > 0:
-            raise ConfigError(f"embedding_learning_rate: expected more than 0, found {rate!r}.")
-        if rate is not None and self.freeze_embeddings:
-            raise ConfigError(
-                "embedding_learning_rate: expected none for frozen word embeddings. Leave it out, "
-                "or set freeze_embeddings to false."
-            )
+    @property
+    def rate_of_embeddings(self) -> float:
+        """Learning rate of the word embeddings; 0 if they are kept as they are."""
+        own = self.embedding_learning_rate
+        return _EMBEDDINGS_FASTER * self.learning_rate if own is None else own
 
     def _check_adapters(self) -> None:
         if self.lora_alpha is not None and not self.lora_alpha > 0:
@@ -173,6 +168,9 @@ class DistillationSettings:
             raise ConfigError(
                 f"trained_share: expected above 0 and at most 1, found {self.trained_share!r}."
             )
+        rate = self.embedding_learning_rate
+        if rate is not None and not rate >= 0:
+            raise ConfigError(f"embedding_learning_rate: expected 0 or more, found {rate!r}.")
         if self.max_steps is not None and self.max_steps < 1:
             raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
         if self.score_weight > 0 and self.batch_size < 2:

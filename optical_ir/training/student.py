@@ -62,7 +62,7 @@ def start_student(
         add_adapters(student, settings)
     student.train()
     set_dropout(student, settings.dropout)
-    if settings.freeze_embeddings:
+    if settings.rate_of_embeddings == 0:
         word_embeddings(student).requires_grad_(False)
     else:
         cut_word_embeddings(student, texts, max_length=settings.max_length)

@@ -74,7 +74,7 @@ def teacher(teacher_folder):
 @pytest.fixture(params=[True, False], ids=["frozen", "rows"])
 def settings(request):
     """Give settings with frozen word embeddings, and with trained ones."""
-    return dataclasses.replace(SETTINGS, freeze_embeddings=request.param)
+    return dataclasses.replace(SETTINGS, embedding_learning_rate=0 if request.param else 1e-3)
 
 
 def weights(folder):
@@ -89,7 +89,7 @@ def test_adapters_alone_are_trained_and_the_returned_encoder_has_them(
         teacher, bitext, output, settings=settings, base=teacher_folder, callbacks=[keep]
     )
     kinds = {name.rsplit(".", 2)[-2] for name in keep.trained if "lora_" not in name}
-    assert kinds == (set() if settings.freeze_embeddings else {"word_embeddings"})
+    assert kinds == (set() if settings.rate_of_embeddings == 0 else {"word_embeddings"})
     own = teacher.state_dict()
     for name, weight in keep.state.items():
         plain = name.replace(".base_layer", "")
@@ -117,7 +117,7 @@ def test_the_folder_is_small_and_names_its_base(
     assert tensors["scaling"].item() == 2
     # Six linear layers in each of two blocks.
     assert len([name for name in tensors if name.endswith("lora_A.weight")]) == 12
-    assert ("word_embeddings.rows" in tensors) == (not settings.freeze_embeddings)
+    assert ("word_embeddings.rows" in tensors) == (settings.rate_of_embeddings > 0)
     assert weights_hash(output) == sha256_file(output / "adapter.safetensors")
     assert weights_hash(teacher_folder) == sha256_file(teacher_folder / "model.safetensors")
 

@@ -1,5 +1,7 @@
 """Laws of bitexts of several parts."""
 
+import copy
+
 import pytest
 
 from optical_ir.errors import DataError
@@ -82,9 +84,15 @@ def test_a_student_learns_from_all_parts_and_resumes_to_the_same_bytes(
                 raise KeyboardInterrupt
 
     settings = DistillationSettings(batch_size=4, dev_pairs=10, max_steps=6, save_every=2)
-    distil(tiny_encoder, parts, tmp_path / "whole", settings=settings)
+    distil(copy.deepcopy(tiny_encoder), parts, tmp_path / "whole", settings=settings)
     with pytest.raises(KeyboardInterrupt):
-        distil(tiny_encoder, parts, tmp_path / "killed", settings=settings, callbacks=[Kill()])
-    distil(tiny_encoder, parts, tmp_path / "killed", settings=settings)
+        distil(
+            copy.deepcopy(tiny_encoder),
+            parts,
+            tmp_path / "killed",
+            settings=settings,
+            callbacks=[Kill()],
+        )
+    distil(copy.deepcopy(tiny_encoder), parts, tmp_path / "killed", settings=settings)
     whole, resumed = (tmp_path / name / "model.safetensors" for name in ("whole", "killed"))
     assert whole.read_bytes() == resumed.read_bytes()

@@ -22,11 +22,7 @@ from optical_ir.training import DistillationSettings
         ({"token_weights": "bm25"}, "token_weights: expected one of uniform, idf, importance"),
         ({"dustbin_cost": 0}, "dustbin_cost: expected more than 0, found 0"),
         ({"marginal_relaxation": -1}, "marginal_relaxation: expected more than 0, found -1"),
-        ({"embedding_learning_rate": 1e-3}, "expected none for frozen .* to false"),
-        (
-            {"embedding_learning_rate": 0.0, "freeze_embeddings": False},
-            r"embedding_learning_rate: expected more than 0, found 0\.0",
-        ),
+        ({"embedding_learning_rate": -1e-3}, "embedding_learning_rate: expected 0 or more"),
         ({"dropout": 1}, "dropout: expected 0 or more and less than 1, found 1"),
         ({"lora_rank": -1}, "lora_rank: expected 0 or more, found -1"),
         ({"lora_rank": 4, "lora_alpha": 0.0}, r"lora_alpha: expected more than 0, found 0\.0"),
@@ -49,3 +45,9 @@ def test_impossible_settings_are_refused(values, message):
 def test_settings_survive_their_dictionary():
     settings = DistillationSettings(epsilon=0, score_weight=0, batch_size=1, max_steps=3)
     assert DistillationSettings(**dataclasses.asdict(settings)) == settings
+
+
+def test_word_embeddings_move_ten_times_as_fast_unless_told_otherwise():
+    assert DistillationSettings(learning_rate=2e-5).rate_of_embeddings == pytest.approx(2e-4)
+    assert DistillationSettings(embedding_learning_rate=5e-5).rate_of_embeddings == 5e-5
+    assert DistillationSettings(embedding_learning_rate=0).rate_of_embeddings == 0

@@ -26,7 +26,6 @@ SETTINGS = DistillationSettings(
     learning_rate=2e-3,
     dev_pairs=0,
     save_every=3,
-    freeze_embeddings=False,
     embedding_learning_rate=1e-2,
 )
 
