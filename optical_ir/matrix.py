@@ -155,8 +155,8 @@ def make_matrices(
     }
     matrices = []
     for collection, tasks in experiment.tasks_by_collection():
-        own = {task.topics: runs[task.key] for task in tasks}
-        judged = {task.topics: qrels[task.key] for task in tasks}
+        own = {task.name: runs[task.key] for task in tasks}
+        judged = {task.name: qrels[task.key] for task in tasks}
         whole = {topics: systems[baseline].query_ids for topics, systems in own.items()}
         for queries, parts in {ALL: whole, **_limited(whole, own)}.items():
             values = _evaluate(parts, own, judged, experiment.measures)
@@ -170,12 +170,12 @@ def evaluate_forms(
     """Evaluate the runs of one vector a text: one matrix a collection, over all queries."""
     matrices = []
     for collection, tasks in experiment.tasks_by_collection():
-        own = {task.topics: runs[task.key] for task in tasks}
+        own = {task.name: runs[task.key] for task in tasks}
         whole = {
             topics: frozenset(qrel.query_id for qrel in qrels[f"{collection}-{topics}"])
             for topics in own
         }
-        judged = {task.topics: qrels[task.key] for task in tasks}
+        judged = {task.name: qrels[task.key] for task in tasks}
         values = _evaluate(whole, own, judged, experiment.measures)
         if values:
             matrices.append(Matrix(collection, ALL, next(iter(values)), values))

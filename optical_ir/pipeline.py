@@ -111,16 +111,19 @@ class Pipeline:
 
     def queries(self, task: Task) -> list[Query]:
         """Read the queries of a task, as they are asked."""
-        return list(self.collection(task.collection, task.topics).iter_queries())
+        queries = self.collection(task.collection, task.topics).iter_queries()
+        return [query for query in queries if task.has(query.query_id)]
 
     def translations(self, task: Task, system: str) -> list[Query]:
         """Read the queries of a task as a translation system gives them in English."""
-        return read_topics(self.data / task.translations[system])
+        queries = read_topics(self.data / task.translations[system])
+        return [query for query in queries if task.has(query.query_id)]
 
     def qrels(self, task: Task) -> list[Qrel]:
         """Read the judgements of a task; some ir_datasets ids judge a pair twice alike."""
         collection = self.collection(task.collection, task.topics)
-        return list(dict.fromkeys(collection.iter_qrels()))
+        qrels = dict.fromkeys(collection.iter_qrels())
+        return [qrel for qrel in qrels if task.has(qrel.query_id)]
 
     def check_inputs(self) -> None:
         """Meet what is missing or malformed before hours of work, not after."""
@@ -145,7 +148,7 @@ class Pipeline:
         """File of a task's judgements, written if it is not there."""
         path = self.output / "qrels" / f"qrels.{task.key}.txt"
         plan, qrels = self.experiment.collections[task.collection], self.qrels(task)
-        settings = {"collection": self._name(task.collection), "topics": task.topics}
+        settings = {"collection": self._name(task.collection), "topics": task.name}
         if not is_done(path, read_settings(path), settings):
             part = path.with_name(path.name + ".part")
             write_qrels(part, qrels, overwrite=True)
@@ -309,7 +312,7 @@ class Pipeline:
         path = self.runs_folder / f"run.{task.key}.{system}.trec"
         settings = {
             "collection": self._name(task.collection),
-            "topics": task.topics,
+            "topics": task.name,
             "queries": len(queries),
             "queries_sha256": digest_queries(queries),
             "hits": self.experiment.hits,

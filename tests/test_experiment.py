@@ -6,7 +6,7 @@ import pytest
 
 from optical_ir.collections.load import demo_folder
 from optical_ir.errors import ConfigError
-from optical_ir.experiment import read_experiment
+from optical_ir.experiment_file import read_experiment
 from optical_ir.training import DistillationSettings, TeacherSettings
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parent.parent / "experiments").glob("*.toml"))
@@ -128,6 +128,11 @@ def test_packaged_experiments_are_read(path):
         ("[[tasks]]", "[tasks]", "tasks: expected tables \\[\\[tasks\\]\\]"),
         ("[[tasks]]", "[[task]]", "unknown key 'task'"),
         ('query_lang = "so"', 'query_lang = "xqz"', "'xqz'"),
+        (
+            'topics = "som"',
+            'topics = "som"\nhalf = "left"',
+            "out of tuning, held-out, found",
+        ),
         ('{ human = "topics.en.tsv" }', '"topics.en.tsv"', "translations: expected dict"),
         ('{ human = "topics.en.tsv" }', "{ 'a b' = 'x' }", "names without blanks.*'a b'"),
         ("hits = 50", "hits = ", "is not TOML"),
@@ -167,3 +172,17 @@ def test_teacher_training_is_read_and_needs_queries(tmp_path):
     path.write_text(WHOLE.replace("dim = 64\n", table.format("")))
     with pytest.raises(ConfigError, match=r"expected train_on beside \[teacher\.training\]"):
         read_experiment(path)
+
+
+def test_halves_are_disjoint_and_all_queries_together(read):
+    task = 'topics = "som"'
+    halves = [
+        read(WHOLE.replace(task, f'{task}\nhalf = "{half}"', 1)).tasks[0]
+        for half in ("tuning", "held-out")
+    ]
+    assert [half.key for half in halves] == ["news-som.tuning", "news-som.held-out"]
+    ids = [f"q{number}" for number in range(1000)]
+    tuning, held_out = ({i for i in ids if half.has(i)} for half in halves)
+    assert tuning | held_out == set(ids)
+    assert not tuning & held_out
+    assert abs(len(tuning) - 500) < 60

@@ -14,7 +14,7 @@ from optical_ir.cli import main
 from optical_ir.collections import load_collection
 from optical_ir.errors import ConfigError, DataError, DependencyError
 from optical_ir.evaluation import evaluate, verify
-from optical_ir.experiment import read_experiment
+from optical_ir.experiment_file import read_experiment
 from optical_ir.files import sha256_file
 from optical_ir.models import read_description
 from optical_ir.pipeline import Pipeline

@@ -41,7 +41,7 @@ def reproduce(
 
 
 def _reproduce(experiment: Path, data: Path, output: Path) -> None:
-    from optical_ir.experiment import read_experiment
+    from optical_ir.experiment_file import read_experiment
     from optical_ir.pipeline import Pipeline
     from optical_ir.summary import report_experiment
 
