@@ -21,6 +21,13 @@ from optical_ir.models.encoder import (
 from optical_ir.models.maxsim import maxsim_scores
 from optical_ir.records import BitextPair
 
+_PANELS = {
+    "Losses": ("loss", "transport", "greedy", "pooled", "contrastive", "score_divergence"),
+    "Plan entropy (nats)": ("plan_entropy",),
+    "Dev retrieval, RR@10": ("dev_rr@10",),
+}
+"""What the curves show of a log, by title."""
+
 
 class LoggedLoss(Protocol):
     """A loss that tells of its last batch."""
@@ -136,25 +143,25 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw loss, plan entropy and dev retrieval over the steps into a PNG file."""
+    """Draw what a log has of losses, plan entropy and dev retrieval into a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     panels = [
-        ("Distillation losses", ("loss", "transport", "greedy", "pooled", "score_divergence")),
-        ("Plan entropy (nats)", ("plan_entropy",)),
-        ("Dev translation retrieval, RR@10", ("dev_rr@10",)),
+        (title, [name for name in names if any(name in row for row in log)])
+        for title, names in _PANELS.items()
     ]
-    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    panels = [(title, names) for title, names in panels if names]
+    figure = Figure(figsize=(4 * len(panels), 3.4), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (title, names) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+    for axes, (title, names) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
         for name in names:
             points = [(row["step"], row[name]) for row in log if name in row]
-            if points:
-                axes.plot(*zip(*points, strict=True), label=name, marker=".")
+            axes.plot(*zip(*points, strict=True), label=name, marker=".")
         axes.set_title(title, fontsize="medium")
         axes.set_xlabel("step")
         axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(fontsize="small")
+        axes.legend(fontsize="small")
     figure.savefig(path, dpi=120, format="png")

@@ -20,7 +20,7 @@ from optical_ir.models.dropout import set_dropout
 from optical_ir.models.encoder import encode_documents, encode_queries, has_fast_bfloat16
 from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.models.maxsim import maxsim_scores
-from optical_ir.training.monitor import TrainingLog
+from optical_ir.training.monitor import TrainingLog, plot_curves, read_log
 from optical_ir.training.teacher_loss import TeacherLoss
 from optical_ir.training.teacher_settings import TeacherSettings
 from optical_ir.training.trainer import QuietTrainer, claim, training_arguments
@@ -48,8 +48,9 @@ def train_teacher(
     """Train a teacher and save it to `output`; the linear head learns with the backbone.
 
     The folder holds the teacher as a sentence-transformers `MultiVectorEncoder`, with
-    `optical.json` (origin) and `log.jsonl`. A run that was killed goes on from its last
-    checkpoint in `<output>.tmp` when called again with the same arguments, to the same result.
+    `optical.json` (origin), `log.jsonl` and `curves.png`. A run that was killed goes on from its
+    last checkpoint in `<output>.tmp` when called again with the same arguments, to the same
+    result.
 
     Parameters
     ----------
@@ -103,6 +104,7 @@ def train_teacher(
             monitor, *callbacks
         )
         encoder.save_pretrained(str(part), create_model_card=False)
+        plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
         space = fingerprint(encoder)
         description = {"role": "teacher", "space": space, **description, "origin": origin or {}}
         write_description(part, description)

@@ -55,6 +55,12 @@ class KillAt(TrainerCallback):
             raise Killed
 
 
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch):
+    """Skip the drawing, half of a tiny training's time, in all runs but `finished`."""
+    monkeypatch.setattr("optical_ir.training.teacher.plot_curves", lambda log, path: None)
+
+
 @pytest.fixture(scope="module")
 def triples():
     """Give 40 queries of two words, each of a document that has both among others."""
@@ -116,6 +122,7 @@ def test_folder_is_a_teacher_that_loads_everywhere(finished):
     )
     names = {path.name for path in finished.iterdir()}
     assert "log.jsonl" in names
+    assert (finished / "curves.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert not names & {"checkpoints", "claim.json"}
 
 
