@@ -93,6 +93,12 @@ class StudentPlan:
         learns all of them, equally often, and answers every task.
     seeds : tuple of int
         One training each. The first takes part in the comparison, all in the spread.
+    max_pairs : int or None
+        Pairs kept of each bitext file, those with the smallest hashes, so that fewer are among
+        more; for the effect of bitext size.
+    misaligned : float
+        Part of the pairs, below 1, whose English sides are exchanged among them; for the effect
+        of noise.
     switch_on : str or None
         Collection of judged English queries. Given, the student does not learn from bitext but
         from these queries, code-switched by the languages' lexicons; the rival of that name.
@@ -104,6 +110,8 @@ class StudentPlan:
     languages: tuple[str, ...] = ()
     each: bool = False
     seeds: tuple[int, ...] = (42,)
+    max_pairs: int | None = None
+    misaligned: float = 0.0
     switch_on: str | None = None
     switch_probability: float = 0.5
     settings: DistillationSettings = field(default_factory=DistillationSettings)

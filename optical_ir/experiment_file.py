@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def _parse_student(where: str, values: Any, languages: tuple[str, ...]) -> Stude
     values = _with_tuples(checked_table(where, values))
     if "seed" in values:
         raise ConfigError(f"{where}: expected seeds, a list, found seed. Write seeds = [42].")
-    own = ("languages", "each", "seeds", "switch_on", "switch_probability")
+    own = {item.name for item in fields(StudentPlan)} - {"settings"}
     plan = {key: values.pop(key) for key in own if key in values}
     settings = from_table(DistillationSettings, where, values)
     return from_table(StudentPlan, where, {"languages": languages, **plan, "settings": settings})
@@ -143,6 +144,11 @@ def _check_language(name: str, language: LanguagePlan) -> None:
 
 def _check_student(experiment: Experiment, name: str, student: StudentPlan) -> None:
     where = f"students.{name}"
+    if student.max_pairs is not None and student.max_pairs < 1:
+        raise ConfigError(f"{where}: max_pairs: expected 1 or more, found {student.max_pairs}.")
+    for key in ("misaligned", "switch_probability"):
+        if not 0 <= getattr(student, key) <= 1:
+            raise ConfigError(f"{where}: {key}: expected 0 to 1, found {getattr(student, key)!r}.")
     if not student.languages or not student.seeds:
         raise ConfigError(f"{where}: expected at least one language and one seed.")
     for language in student.languages:

@@ -1,6 +1,6 @@
 """Pictures of an experiment's results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from optical_ir.matrix import Matrix
@@ -45,4 +45,36 @@ def draw_matrices(matrices: Sequence[Matrix], path: Path) -> None:
     figure.legend(
         lines.values(), lines.keys(), loc="outside right upper", fontsize="small", frameon=False
     )
+    figure.savefig(path, dpi=120, format="png")
+
+
+def draw_sizes(matrices: Sequence[Matrix], sizes: Mapping[str, int], path: Path) -> None:
+    """Draw the first measure over bitext size into a PNG file, a line a column.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        Pairs a bitext file was cut to, by system.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    ordered = sorted(sizes, key=lambda system: sizes[system])
+    lines = [(matrix, column) for matrix in matrices for column in matrix.columns]
+    for number, (matrix, column) in enumerate(lines):
+        values = [matrix.mean(system, column, matrix.measures[0]) for system in ordered]
+        axes.plot(
+            [sizes[system] for system in ordered],
+            [float("nan") if value is None else value for value in values],
+            marker=_MARKERS[number % len(_MARKERS)],
+            label=f"{matrix.collection} {column}",
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("sentence pairs of each bitext file, at most")
+    axes.set_ylabel(matrices[0].measures[0])
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     figure.savefig(path, dpi=120, format="png")

@@ -239,6 +239,8 @@ class Pipeline:
                 "lexicons": {file: sha256_file(self.data / file) for file in lexicons},
             }
         return settings | {
+            "max_pairs": student.plan.max_pairs,
+            "misaligned": student.plan.misaligned,
             "exclude_sources": {
                 name: plan.exclude_sources for name, plan in plans.items() if plan.exclude_sources
             },

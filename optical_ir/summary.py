@@ -12,7 +12,7 @@ import numpy as np
 from optical_ir.costs import measure_costs
 from optical_ir.evaluation.tables import Cell, Table, layout_latex, layout_markdown, layout_text
 from optical_ir.experiment import Experiment
-from optical_ir.figures import draw_matrices
+from optical_ir.figures import draw_matrices, draw_sizes
 from optical_ir.files import write_file
 from optical_ir.matrix import ALL, MEAN, Contrast, Matrix, evaluate_forms, make_matrices
 from optical_ir.one_vector import run_one_vector
@@ -42,7 +42,10 @@ class Report:
     costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `report.<name>` as Markdown, LaTeX, JSON, TSV and PNG; give the files."""
+        """Write `report.<name>` as Markdown, LaTeX, JSON, TSV and PNG; give the files.
+
+        Where students differ in bitext size there is a second picture, `.sizes.png`.
+        """
         texts = {
             "md": self.as_markdown(),
             "tex": self.as_latex(),
@@ -54,7 +57,13 @@ class Report:
         for path, text in zip(files, texts.values(), strict=False):
             with write_file(path, overwrite=True) as stream:
                 stream.write(text)
-        draw_matrices([matrix for matrix in self.matrices if matrix.queries == ALL], files[-1])
+        whole = [matrix for matrix in self.matrices if matrix.queries == ALL]
+        draw_matrices(whole, files[-1])
+        plans = self.experiment.students.items()
+        sizes = {system: plan.max_pairs for system, plan in plans if plan.max_pairs is not None}
+        if len(sizes) > 1:
+            files.append(Path(f"{name}.sizes.png"))
+            draw_sizes(whole, sizes, files[-1])
         return files
 
     def as_text(self) -> str:

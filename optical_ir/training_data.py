@@ -1,5 +1,8 @@
 """What the students of an experiment learn from: parts of bitext, or code-switched queries."""
 
+import hashlib
+import random
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
@@ -27,11 +30,33 @@ def read_language_bitext(
 
 def bitext_parts(experiment: Experiment, data: Path, student: Student) -> list[BitextPart]:
     """Give the bitext of a student's languages, each language as often as the others."""
-    return [
-        BitextPart(file, read_language_bitext(experiment, data, language, file), share)
-        for language in student.languages
-        for file, share in experiment.languages[language].shares().items()
-    ]
+    parts = []
+    for language in student.languages:
+        for file, share in experiment.languages[language].shares().items():
+            pairs = read_language_bitext(experiment, data, language, file)
+            if student.plan.max_pairs is not None:
+                pairs = sorted(pairs, key=_hash)[: student.plan.max_pairs]
+            if student.plan.misaligned:
+                pairs = misalign(pairs, student.plan.misaligned, seed=student.settings.seed)
+            parts.append(BitextPart(file, pairs, share))
+    return parts
+
+
+def misalign(pairs: Sequence[BitextPair], share: float, *, seed: int) -> list[BitextPair]:
+    """Exchange the English sides of a share of the pairs among them, as noisy bitext has them.
+
+    Each of the chosen pairs gets the English of another one.
+    """
+    generator = random.Random(seed)
+    chosen = generator.sample(range(len(pairs)), round(share * len(pairs)))
+    noisy = list(pairs)
+    for place, other in zip(chosen, chosen[1:] + chosen[:1], strict=True):
+        noisy[place] = BitextPair(pairs[place].source, pairs[other].target)
+    return noisy
+
+
+def _hash(pair: BitextPair) -> bytes:
+    return hashlib.sha256("\t".join(pair).encode()).digest()
 
 
 def read_language_lexicon(experiment: Experiment, data: Path, language: str) -> Lexicon | None:

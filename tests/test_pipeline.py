@@ -21,7 +21,7 @@ from optical_ir.pipeline import Pipeline
 from optical_ir.records import ScoredDoc
 from optical_ir.retrieval.search import search_with
 from optical_ir.systems import run_systems
-from optical_ir.training_data import switched_parts
+from optical_ir.training_data import bitext_parts, switched_parts
 from optical_ir.trec import read_qrels, read_run
 
 DOCS = [
@@ -637,3 +637,14 @@ def test_code_switching_without_a_lexicon_is_refused(data, tmp_path):
     file.write_text(text.replace("[[tasks]]", f"{SWITCHED}\n[[tasks]]"))
     with pytest.raises(ConfigError, match="expected a lexicon for students"):
         read_experiment(file)
+
+
+def test_fewer_pairs_are_among_more(data, changed):
+    kept = []
+    for number in (5, 12):
+        experiment = changed("each = true", f"each = true\nmax_pairs = {number}").experiment
+        ((_, student),) = experiment.students_of("optical", experiment.tasks[0])
+        (part,) = bitext_parts(experiment, data, student)
+        kept.append(set(part.pairs))
+        assert len(part.pairs) == number
+    assert kept[0] < kept[1]

@@ -1,5 +1,6 @@
 """Reports of runs made by hand: who is better, worse or neither, over which queries."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -227,3 +228,16 @@ def test_files_hold_every_system_and_query(tmp_path):
     assert rows[1] == "tiny\tall\tsw\toptical\tq0\tRR@10\t1.0"
     assert files[-1].read_bytes().startswith(b"\x89PNG")
     assert "\\toprule" in (tmp_path / "report.small.tex").read_text()
+
+
+def test_students_of_several_bitext_sizes_get_a_curve(tmp_path):
+    found = report({"sw": three(GOOD, BAD, MIXED)})
+    students = {
+        "optical": StudentPlan(max_pairs=100),
+        "zero-shot": StudentPlan(max_pairs=500),
+    }
+    files = dataclasses.replace(
+        found, experiment=dataclasses.replace(found.experiment, students=students)
+    ).write(tmp_path)
+    assert files[-1].name == "report.small.sizes.png"
+    assert files[-1].read_bytes().startswith(b"\x89PNG")
