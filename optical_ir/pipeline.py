@@ -238,9 +238,9 @@ class Pipeline:
                 "switch_probability": student.plan.switch_probability,
                 "lexicons": {file: sha256_file(self.data / file) for file in lexicons},
             }
+        cut = {"max_pairs": student.plan.max_pairs, "misaligned": student.plan.misaligned}
         return settings | {
-            "max_pairs": student.plan.max_pairs,
-            "misaligned": student.plan.misaligned,
+            **{key: value for key, value in cut.items() if value},
             "exclude_sources": {
                 name: plan.exclude_sources for name, plan in plans.items() if plan.exclude_sources
             },
