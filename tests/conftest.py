@@ -142,6 +142,60 @@ def make_checkpoint(tiny_tokenizer):
 
 
 @pytest.fixture(scope="session")
+def unigram_tokenizer():
+    """Unigram of all parts of up to 5 letters of some words, with scores near each other."""
+    import random
+
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    generator = random.Random(0)
+    words = ["\u2581" + word for word in _WORDS]
+    parts = {word[i:j] for word in words for i in range(len(word)) for j in range(i + 1, i + 6)}
+    special = {"cls_token": "<s>", "pad_token": "<pad>", "sep_token": "</s>", "unk_token": "<unk>"}
+    pieces = [(piece, -1e6) for piece in special.values()]
+    for piece in sorted(parts | set(f"\u2581{string.ascii_lowercase}?:")):
+        pieces.append((piece, -3 - len(piece) - generator.random()))
+    tokenizer = Tokenizer(models.Unigram([*pieces, ("<mask>", -1e6)], unk_id=3))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    )
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=64, mask_token="<mask>", **special
+    )
+
+
+@pytest.fixture(scope="session")
+def make_unigram_checkpoint(unigram_tokenizer):
+    """Write a plain folder with a random 2-layer model, of the BERT family, and Unigram pieces."""
+
+    def make(folder: Path, kind: str = "Bert") -> Path:
+        import torch
+        import transformers
+
+        torch.manual_seed(0)
+        config = getattr(transformers, f"{kind}Config")(
+            # A matrix may have more rows than the tokenizer has pieces.
+            vocab_size=len(unigram_tokenizer) + 5,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=80,
+            bos_token_id=0,
+            pad_token_id=1,
+            eos_token_id=2,
+        )
+        model = getattr(transformers, f"{kind}Model")(config, add_pooling_layer=False)
+        model.save_pretrained(folder)
+        unigram_tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def plain_folder(make_checkpoint, tmp_path_factory) -> Path:
     """Give a plain Hugging Face folder."""
     return make_checkpoint(tmp_path_factory.mktemp("plain"))

@@ -40,13 +40,21 @@ def export(
             "repetitions x 2^bits x projection values. Give teacher and students the same four.",
         ),
     ] = False,
+    vocabulary: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--vocabulary",
+            help="The encoder as it is, with the vocabulary of this text file only, one text a "
+            "line or a column of it (TSV); may be repeated.",
+        ),
+    ] = None,
     repetitions: Annotated[int, typer.Option(help="Partitions of the space.")] = 20,
     bits: Annotated[int, typer.Option(help="Hyperplanes of a partition.")] = 1,
     projection: Annotated[int, typer.Option(help="Values kept of a token vector.")] = 64,
     seed: Annotated[int, typer.Option(help="Of the planes and projections.")] = 42,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write an encoder as Pyserini can use it: one vector a text, an approximation."""
+    """Write an encoder as Pyserini can use it, one vector a text, or with a small vocabulary."""
     from dataclasses import asdict
 
     from optical_ir.files import check_output
@@ -55,9 +63,12 @@ def export(
     from optical_ir.models.muvera import MuveraSettings
     from optical_ir.provenance import describe_origin
 
-    if single_vector == muvera:
-        raise ConfigError("expected one of --single-vector and --muvera. Choose one.")
+    if [single_vector, muvera, bool(vocabulary)].count(True) != 1:
+        raise ConfigError("expected one of --single-vector, --muvera and --vocabulary. Choose one.")
     check_output(output, overwrite=overwrite)
+    if vocabulary:
+        _export_vocabulary(encoder, output, vocabulary, overwrite=overwrite)
+        return
     model = load_encoder(encoder)
     if single_vector:
         origin = describe_origin(settings={"encoder": encoder})
@@ -73,6 +84,29 @@ def export(
         overwrite=overwrite,
     )
     typer.echo(f"{settings.dim} dimensions")
+
+
+def _export_vocabulary(encoder: str, output: Path, files: list[Path], *, overwrite: bool) -> None:
+    from optical_ir.files import iter_lines
+    from optical_ir.models import embedding_space, load_encoder
+    from optical_ir.models.cut_vocabulary import export_cut_vocabulary
+    from optical_ir.provenance import describe_origin
+
+    texts = [text for file in files for _, line in iter_lines(file) for text in line.split("\t")]
+    model = load_encoder(encoder)
+    small = export_cut_vocabulary(
+        model,
+        output,
+        texts,
+        space=embedding_space(encoder, model),
+        origin=describe_origin(
+            settings={"encoder": encoder, "vocabulary": files},
+            inputs={f"vocabulary {number}": file for number, file in enumerate(files, start=1)},
+        ),
+        overwrite=overwrite,
+    )
+    parameters = sum(weight.numel() for weight in small.parameters())
+    typer.echo(f"{len(small.tokenizer)} pieces, {parameters / 1e6:.1f}M parameters")
 
 
 def encode_queries(

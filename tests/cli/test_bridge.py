@@ -6,7 +6,7 @@ import shlex
 import pandas as pd
 import pytest
 
-from optical_ir.models import load_single_vector
+from optical_ir.models import load_encoder, load_single_vector
 from optical_ir.trec import read_run, read_topics
 
 
@@ -25,7 +25,7 @@ def test_environment_prints_shell_lines_and_says_what_it_found(java, cli, monkey
 @pytest.mark.parametrize("flags", [[], ["--single-vector", "--muvera"]])
 def test_export_wants_one_form(cli, work, tmp_path, flags):
     error = cli("export", "--encoder", work / "teacher", "--output", tmp_path / "x", *flags).error
-    assert error == "expected one of --single-vector and --muvera. Choose one."
+    assert error == "expected one of --single-vector, --muvera and --vocabulary. Choose one."
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,30 @@ def test_exported_folder_says_what_it_is_and_where_it_comes_from(cli, work, tmp_
     assert description["origin"]["settings"]["encoder"] == str(work / "student-sw")
     assert description["role"] == flags[0].removeprefix("--")
     assert (f"{dim} dimensions" in done.out) == (flags[0] == "--muvera")
+
+
+def test_export_of_a_vocabulary_says_what_is_left(cli, make_unigram_checkpoint, tmp_path):
+    (tmp_path / "one.txt").write_text("paka na mbwa\n")
+    (tmp_path / "two.tsv").write_text("q1\tmaji ya mti\n")
+    files = ("--vocabulary", tmp_path / "one.txt", "--vocabulary", tmp_path / "two.tsv")
+    checkpoint = make_unigram_checkpoint(tmp_path / "plain")
+    done = cli("export", "--encoder", checkpoint, *files, "--output", tmp_path / "small")
+    assert done.code == 0, done.err
+    small = load_encoder(tmp_path / "small", device="cpu")
+    assert done.out == f"{len(small.tokenizer)} pieces, 0.0M parameters\n"
+    description = json.loads((tmp_path / "small" / "optical.json").read_text())
+    assert description["role"] == "cut-vocabulary"
+    assert [row["name"] for row in description["origin"]["inputs"].values()] == [
+        "one.txt",
+        "two.tsv",
+    ]
+
+
+def test_vocabulary_of_a_wordpiece_encoder_is_not_cut(cli, work, tmp_path):
+    (tmp_path / "texts").write_text("paka\n")
+    flags = ("--vocabulary", tmp_path / "texts", "--output", tmp_path / "x")
+    error = cli("export", "--encoder", work / "teacher", *flags).error
+    assert "found WordPiece" in error
 
 
 def test_queries_are_encoded_with_their_provenance(cli, work, tmp_path):
