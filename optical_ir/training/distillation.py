@@ -20,7 +20,7 @@ from optical_ir.records import BitextPair
 from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
 from optical_ir.training.collator import BitextCollator
 from optical_ir.training.interpolation import copy_weights, interpolate_weights
-from optical_ir.training.lora import AdapterTrainer, adapter_weights, check_base
+from optical_ir.training.lora import adapter_weights, check_base
 from optical_ir.training.loss_factory import LossFactory, make_loss
 from optical_ir.training.losses import BitextLoss
 from optical_ir.training.mixture import (
@@ -184,8 +184,7 @@ def _trainer(
         target_task=loss.target_task,
         target_length=loss.target_length,
     )
-    kind = AdapterTrainer if settings.lora_rank > 0 else QuietTrainer
-    return kind(
+    return QuietTrainer(
         model=student,
         args=args,
         train_dataset=as_dataset(train),

@@ -8,11 +8,10 @@ from sentence_transformers import MultiVectorEncoder
 from torch import Tensor, nn
 
 from optical_ir.errors import ConfigError, DependencyError
-from optical_ir.models.adapter import IDS, ROWS, SCALING, read_adapter, save_adapter
+from optical_ir.models.adapter import IDS, ROWS, SCALING
 from optical_ir.models.encoder import load_encoder
 from optical_ir.models.folder import fingerprint
 from optical_ir.training.settings import DistillationSettings
-from optical_ir.training.trainer import QuietTrainer
 from optical_ir.training.vocabulary import CutEmbedding, word_embeddings
 
 
@@ -87,32 +86,6 @@ def adapter_weights(student: MultiVectorEncoder) -> dict[str, Tensor]:
     if isinstance(embeddings, CutEmbedding):
         weights |= {IDS: embeddings.ids, ROWS: embeddings.rows}
     return weights
-
-
-class AdapterTrainer(QuietTrainer):
-    """Trainer whose checkpoints hold, of the model, what is trained of it."""
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        save_adapter(folder, adapter_weights(self._student()))
-
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: nn.Module | None = None
-    ) -> None:
-        from peft import set_peft_model_state_dict
-
-        weights, student = read_adapter(Path(resume_from_checkpoint)), self._student()
-        embeddings = word_embeddings(student)
-        if isinstance(embeddings, CutEmbedding):
-            with torch.no_grad():
-                embeddings.rows.copy_(weights[ROWS])
-        lora = {name: weight for name, weight in weights.items() if ".lora_" in name}
-        set_peft_model_state_dict(student[0].model, lora)
-
-    def _student(self) -> MultiVectorEncoder:
-        student: MultiVectorEncoder = self.accelerator.unwrap_model(self.model)
-        return student
 
 
 def _alpha(settings: DistillationSettings) -> float:

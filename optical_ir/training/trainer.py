@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file, save_file
 from sentence_transformers import MultiVectorEncoder, MultiVectorEncoderTrainer
 from sentence_transformers.multi_vector_encoder.training_args import (
     MultiVectorEncoderTrainingArguments,
 )
+from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
 from optical_ir.errors import ConfigError
@@ -18,6 +20,8 @@ from optical_ir.training.settings import DistillationSettings
 from optical_ir.training.teacher_settings import TeacherSettings
 
 logger = logging.getLogger(__name__)
+
+_TRAINED = "trained.safetensors"
 
 
 class QuietTrainer(MultiVectorEncoderTrainer):
@@ -35,6 +39,26 @@ class QuietTrainer(MultiVectorEncoderTrainer):
         # The trainer left its autocast in the model's forward.
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         self.model.eval()
+
+    # What is not trained is there again whenever the same training starts, as its claim makes
+    # sure: a checkpoint does without the frozen rows of word embeddings and the tokenizer.
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self._trained_weights(), folder / _TRAINED)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        saved = load_file(Path(resume_from_checkpoint) / _TRAINED)
+        for name, weight in self._trained_weights().items():
+            weight.copy_(saved[name])
+
+    def _trained_weights(self) -> dict[str, Tensor]:
+        model = self.accelerator.unwrap_model(self.model)
+        named = model.named_parameters()
+        return {name: weight.detach() for name, weight in named if weight.requires_grad}
 
 
 def training_arguments(
@@ -86,8 +110,8 @@ def _last_checkpoint(folder: Path) -> str | None:
     if not folder.exists():
         return None
     for checkpoint in folder.glob("checkpoint-*"):
-        # The trainer writes this file last: without it the run was killed while saving.
-        if not (checkpoint / "trainer_state.json").exists():
+        # The trainer writes its state last: without it the run was killed while saving.
+        if not all((checkpoint / name).exists() for name in (_TRAINED, "trainer_state.json")):
             shutil.rmtree(checkpoint)
     found: str | None = get_last_checkpoint(str(folder))  # type: ignore[no-untyped-call]
     if found:

@@ -109,6 +109,11 @@ def test_killed_run_goes_on_to_the_same_bytes(finished, teacher, bitext, tmp_pat
     output = tmp_path / "student"
     with pytest.raises(Killed):
         distil(teacher, bitext, output, settings=SETTINGS, callbacks=[KillAtLast()])
+    (checkpoint,) = (tmp_path / "student.tmp" / "checkpoints").iterdir()
+    assert not {"model.safetensors", "tokenizer.json"} & {f.name for f in checkpoint.iterdir()}
+    saved = load_file(checkpoint / "trained.safetensors")
+    whole = word_embeddings(teacher)
+    assert max(len(w) for name, w in saved.items() if "word" in name) < whole.num_embeddings
     distil(teacher, bitext, output, settings=SETTINGS)
     one, other = (folder / "model.safetensors" for folder in (finished[0], output))
     assert one.read_bytes() == other.read_bytes()
