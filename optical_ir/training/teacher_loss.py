@@ -15,6 +15,7 @@ from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.multi_vector_encoder.losses import (
     CachedMultiVectorMultipleNegativesRankingLoss,
     MultiVectorDistillKLDivLoss,
+    MultiVectorMultipleNegativesRankingLoss,
 )
 from sentence_transformers.multi_vector_encoder.scoring import (
     mean_colbert_kd_scores,
@@ -43,7 +44,14 @@ class TeacherLoss(nn.Module):
         super().__init__()
         self.model = model
         self.settings = settings
-        self.contrastive = CachedMultiVectorMultipleNegativesRankingLoss(
+        # Caching gradients costs another forward pass, so it is left out where all texts fit.
+        is_cached = settings.mini_batch_size < settings.batch_size
+        contrastive: type[nn.Module] = (
+            CachedMultiVectorMultipleNegativesRankingLoss
+            if is_cached
+            else MultiVectorMultipleNegativesRankingLoss
+        )
+        self.contrastive = contrastive(
             model,
             scale=1 / settings.temperature,
             similarity_fct=mean_colbert_scores,

@@ -32,7 +32,8 @@ class TeacherSettings:
     batch_size : int
         Triples a step; each query has the documents of the others as negatives too.
     mini_batch_size : int
-        Texts in memory at once; it changes speed and memory only.
+        Texts a forward pass; it changes speed and memory only. Below `batch_size` gradients are
+        cached, which costs another forward pass and holds that many texts at once.
     learning_rate : float
         Peak of a linear schedule.
     warmup : float

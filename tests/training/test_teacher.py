@@ -180,7 +180,8 @@ def batch_of(encoder, triples, scorer=None):
     return columns, batch.get("label")
 
 
-def test_contrastive_loss_is_the_stock_one_without_a_cache(start, triples):
+@pytest.mark.parametrize("mini_batch_size", [3, 4])
+def test_contrastive_loss_is_the_stock_one_whether_cached_or_not(start, triples, mini_batch_size):
     encoder = copy.deepcopy(start)
     set_dropout(encoder, 0.0)
     some = dataclasses.replace(triples, rows=triples.rows[:6])
@@ -189,7 +190,8 @@ def test_contrastive_loss_is_the_stock_one_without_a_cache(start, triples):
         encoder, scale=1 / SETTINGS.temperature, similarity_fct=mean_colbert_scores
     )
     gradients = []
-    for loss in (stock, TeacherLoss(encoder, SETTINGS)):
+    settings = dataclasses.replace(SETTINGS, mini_batch_size=mini_batch_size)
+    for loss in (stock, TeacherLoss(encoder, settings)):
         encoder.zero_grad()
         value = loss(columns, None)
         value.backward()
