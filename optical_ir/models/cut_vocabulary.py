@@ -40,7 +40,7 @@ def cut_vocabulary(encoder: MultiVectorEncoder, texts: Iterable[str]) -> MultiVe
     encoder : MultiVectorEncoder
         Left as it is. Its tokenizer must be a fast one with a Unigram model, as XLM-R's and E5's.
     texts : iterable of str
-        Whole, whatever length the encoder reads.
+        Whole, whatever length the encoder reads; covered as queries and as documents.
 
     Raises
     ------
@@ -122,7 +122,8 @@ def _kept_ids(encoder: MultiVectorEncoder, state: dict[str, Any], texts: list[st
 
 
 def _with_prompts(encoder: MultiVectorEncoder, texts: list[str]) -> Iterator[str]:
-    for prompt in {prompt or "": None for prompt in ("", *encoder.prompts.values())}:
+    prompts = (encoder.prompts.get(task) or "" for task in ("query", "document"))
+    for prompt in dict.fromkeys(prompts):
         yield from (prompt + text for text in texts)
 
 
