@@ -84,7 +84,8 @@ class Report:
                 parts += [layout_markdown(table) for table in self._more_tables(matrix)]
         for matrix in self.one_vector:
             parts.append(f"## {matrix.collection}, one vector a text")
-            parts += [layout_markdown(_values_table(matrix, name)) for name in matrix.measures]
+            tables = [_values_table(matrix, name, tested=False) for name in matrix.measures]
+            parts += map(layout_markdown, tables)
         if self.costs:
             parts += ["## Costs", layout_markdown(_cost_table(self.costs))]
         return "\n\n".join(filter(None, parts)) + "\n"
@@ -170,8 +171,8 @@ def _tables(matrix: Matrix) -> list[Table]:
     return [*values, _contrast_table(matrix)] if matrix.contrasts else values
 
 
-def _values_table(matrix: Matrix, measure: str) -> Table:
-    """Systems by topics; marks where the measure is the tested one."""
+def _values_table(matrix: Matrix, measure: str, *, tested: bool = True) -> Table:
+    """Systems by topics; with marks if the matrix is tested, and on this measure."""
     means = {
         system: [matrix.mean(system, column, measure) for column in matrix.columns]
         for system in matrix.systems
@@ -180,7 +181,7 @@ def _values_table(matrix: Matrix, measure: str) -> Table:
         max((_number(value) for value in column if value is not None), default="")
         for column in zip(*means.values(), strict=True)
     ]
-    tested = measure == matrix.measures[0] and bool(matrix.contrasts)
+    tested = tested and measure == matrix.measures[0] and bool(matrix.contrasts)
     rows = []
     for system, values in means.items():
         cells = [Cell(system)]

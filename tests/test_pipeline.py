@@ -515,6 +515,8 @@ def test_forms_of_one_vector_leave_runs_beside_the_others(data, one_vector):
     (matrix,) = report["one_vector"]
     assert set(matrix["means"]) == {name.replace("-sw", "") for name in expected}
     assert matrix["contrasts"] == []
+    section = (output / "report.small.md").read_text().partition("one vector a text")[2]
+    assert "Holm" not in section
     assert verify(output / "runs").n_runs == len(found)
     before = times(output)
     assert reproduce(experiment, data, output) == 0
