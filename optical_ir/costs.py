@@ -2,16 +2,22 @@
 
 from typing import Any
 
+from optical_ir.matrix import Runs
 from optical_ir.pipeline import Pipeline
-from optical_ir.stages import read_json
 from optical_ir.training import read_log
 
 TRAINING = ("training min", "training CPU min")
 SEARCH = ("search ms a query", "search CPU ms a query")
+_CLOCKS = ("seconds", "cpu_seconds")
 
 
-def measure_costs(pipeline: Pipeline) -> dict[str, dict[str, float]]:
+def measure_costs(pipeline: Pipeline, runs: Runs) -> dict[str, dict[str, float]]:
     """Read from logs and origins what each system cost when it was made.
+
+    Parameters
+    ----------
+    runs : mapping
+        By task and system. Those made before origins had seconds do not count.
 
     Returns
     -------
@@ -28,28 +34,14 @@ def measure_costs(pipeline: Pipeline) -> dict[str, dict[str, float]]:
             next((row for row in reversed(log) if "seconds" in row), {}) for log in logs
         ]
         if all(ends):
-            for column, field in zip(TRAINING, ("seconds", "cpu_seconds"), strict=True):
-                costs.setdefault(plan, {})[column] = sum(end[field] for end in ends) / 60
-    for system, origins in _origins(pipeline).items():
-        n_queries = sum(origin["n_queries"] for origin in origins)
-        for column, field in zip(SEARCH, ("seconds", "cpu_seconds"), strict=True):
-            total = sum(origin[field] for origin in origins)
-            costs.setdefault(system, {})[column] = 1000 * total / n_queries
+            for column, clock in zip(TRAINING, _CLOCKS, strict=True):
+                costs.setdefault(plan, {})[column] = sum(end[clock] for end in ends) / 60
+    for system in dict.fromkeys(system for systems in runs.values() for system in systems):
+        origins = [systems[system].origin for systems in runs.values() if system in systems]
+        timed = [origin for origin in origins if "seconds" in origin]
+        n_queries = sum(origin["settings"]["queries"] for origin in timed)
+        for column, clock in zip(SEARCH, _CLOCKS, strict=True):
+            if n_queries:
+                total = sum(origin[clock] for origin in timed)
+                costs.setdefault(system, {})[column] = 1000 * total / n_queries
     return costs
-
-
-def _origins(pipeline: Pipeline) -> dict[str, list[dict[str, Any]]]:
-    """Give the origins of all runs that say their seconds, by system."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for task in pipeline.experiment.tasks:
-        names = {
-            student.name: plan
-            for plan in pipeline.experiment.students
-            for _, student in pipeline.experiment.students_of(plan, task)
-        }
-        for path in sorted(pipeline.runs_folder.glob(f"run.{task.key}.*.trec.json")):
-            origin = read_json(path)
-            tag = origin.get("settings", {}).get("system", "")
-            if "seconds" in origin and origin.get("n_queries"):
-                found.setdefault(names.get(tag, tag), []).append(origin)
-    return found

@@ -189,9 +189,9 @@ def _evaluate(
     values: dict[str, dict[str, pd.DataFrame]] = {}
     for topics, part in parts.items():
         judged = [qrel for qrel in qrels[topics] if qrel.query_id in part]
-        for system, (run, answered) in runs[topics].items():
-            if part <= answered:
-                own = {query_id: rows for query_id, rows in run.items() if query_id in part}
+        for system, found in runs[topics].items():
+            if part <= found.query_ids:
+                own = {query_id: rows for query_id, rows in found.run.items() if query_id in part}
                 frame = evaluate(judged, own, measures=measures, name=system)
                 values.setdefault(system, {})[topics] = frame
     return values

@@ -12,7 +12,7 @@ Runs and judgements have their provenance in `.json` beside them; `optical-ir ve
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from itertools import islice
@@ -60,10 +60,11 @@ from optical_ir.trec import Run, read_qrels, read_run, read_topics, write_qrels,
 
 
 class SystemRun(NamedTuple):
-    """A run, and the queries that its system was given: a translation may lack some."""
+    """A run, the queries that its system was given (a translation may lack some), its origin."""
 
     run: Run
     query_ids: frozenset[str]
+    origin: Mapping[str, Any] = {}
 
 
 class Pipeline:
@@ -340,4 +341,4 @@ class Pipeline:
         found = read_run(path, may_be_empty=True)
         query_ids = [query.query_id for query in queries]
         answers = {query_id: found.get(query_id, []) for query_id in query_ids}
-        return SystemRun(answers, frozenset(query_ids))
+        return SystemRun(answers, frozenset(query_ids), read_json(Path(f"{path}.json")))

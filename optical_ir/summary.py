@@ -136,7 +136,7 @@ def report_experiment(pipeline: Pipeline) -> Report:
         experiment,
         make_matrices(experiment, runs, qrels),
         evaluate_forms(experiment, one_vector, qrels),
-        measure_costs(pipeline),
+        measure_costs(pipeline, runs),
     )
 
 

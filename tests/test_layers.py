@@ -30,7 +30,7 @@ MAY_IMPORT = {
     | {"collections", "console", "experiment", "pipeline", "retrieval", "stages", "training_data"},
     "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval", "stages", "systems"},
     "matrix": BASE | {"evaluation", "experiment", "pipeline"},
-    "costs": {"pipeline", "stages", "training"},
+    "costs": {"matrix", "pipeline", "training"},
     "figures": {"matrix"},
     "summary": BASE
     | {"costs", "evaluation", "experiment", "figures", "matrix", "one_vector", "pipeline"}

@@ -304,6 +304,25 @@ def test_the_report_has_all_systems_and_a_table_for_the_part(finished):
     assert part["per_query"]["bm25-part"]["sw"]["q2"]["RR@10"] == 0.5
 
 
+def test_costs_are_those_of_the_systems_of_this_experiment(data, finished, copied):
+    other = copied / "runs" / "run.tiny-sw.stranger.trec.json"
+    shutil.copy(copied / "runs" / "run.tiny-sw.bm25.trec.json", other)
+    (copied / "report.small.json").unlink()
+    assert reproduce(data / "small.toml", data, copied) == 0
+    costs = json.loads((copied / "report.small.json").read_text())["costs"]
+    assert set(costs) == {name.replace("optical-sw", "optical") for name in SYSTEMS} - {
+        "optical-fusion-part",
+        "optical-fusion-human",
+    } | {"fusion-part", "fusion-human"}
+    last = json.loads(
+        (copied / "students" / "optical-sw" / "log.jsonl").read_text().splitlines()[-2]
+    )
+    assert costs["optical"]["training min"] == pytest.approx(last["seconds"] / 60)
+    # The part has 2 queries, of the 4 that are judged.
+    origin = json.loads((copied / "runs" / "run.tiny-sw.bm25-part.trec.json").read_text())
+    assert costs["bm25-part"]["search ms a query"] == pytest.approx(1000 * origin["seconds"] / 2)
+
+
 def test_a_second_call_computes_nothing_and_reports_the_same(data, copied, monkeypatch, capsys):
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
