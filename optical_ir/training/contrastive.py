@@ -76,13 +76,18 @@ def contrastive_loss(
     Raises
     ------
     ConfigError
-        If the settings ask for score distillation, which needs the English of the queries, or
-        for batches of one.
+        If the settings ask for score distillation or a share of English, which need the English
+        of the queries, or for batches of one.
     """
     if settings.score_weight > 0:
         raise ConfigError(
             "score_weight: expected 0 for contrastive training, whose rows have passages and not "
             f"translations, found {settings.score_weight!r}. Set it to 0."
+        )
+    if settings.english_share > 0:
+        raise ConfigError(
+            "english_share: expected 0 for contrastive training, whose rows have no translations "
+            f"to keep English by, found {settings.english_share!r}. Set it to 0."
         )
     if settings.batch_size < 2:
         raise ConfigError("Contrastive training needs batches of 2 rows or more, found 1.")

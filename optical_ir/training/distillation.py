@@ -96,7 +96,9 @@ def distil(
     """
     settings = settings or DistillationSettings()
     check_output(output, overwrite=overwrite)
-    beside = _describe_base(base, teacher, Path(output)) if settings.lora_rank > 0 else {}
+    beside = {}
+    if settings.lora_rank > 0:
+        beside["base"] = describe_base(check_base(base, teacher), teacher, Path(output))
     parts = as_parts(bitext)
     train, dev = split_parts(parts, settings)
     train = with_english(train, settings.english_share)
@@ -138,12 +140,6 @@ def distil(
         (part / "claim.json").unlink()
         shutil.rmtree(checkpoints, ignore_errors=True)
     return load_encoder(output, device=str(student.device)) if beside else student
-
-
-def _describe_base(
-    base: str | Path | None, teacher: MultiVectorEncoder, output: Path
-) -> dict[str, Any]:
-    return {"base": describe_base(check_base(base, teacher), teacher, output)}
 
 
 def _save_student(

@@ -11,6 +11,9 @@ from optical_ir.errors import DataError
 from optical_ir.records import BitextPair
 from optical_ir.training.settings import DistillationSettings
 
+_ENGLISH = "english"
+"""Name of the part of English sentences; see `with_english`."""
+
 
 @dataclass(frozen=True)
 class BitextPart:
@@ -31,11 +34,23 @@ class BitextPart:
 
 
 def as_parts(bitext: Sequence[BitextPair] | Sequence[BitextPart]) -> list[BitextPart]:
-    """Give the parts of a bitext; pairs alone are one part."""
-    parts = [part for part in bitext if isinstance(part, BitextPart)]
-    return parts or [
-        BitextPart("bitext", [pair for pair in bitext if isinstance(pair, BitextPair)])
-    ]
+    """Give the parts of a bitext; pairs alone are one part.
+
+    Raises
+    ------
+    DataError
+        If two parts have one name, or one that of the English part: one would hide the other.
+    """
+    parts = [item for item in bitext if isinstance(item, BitextPart)]
+    names = [part.name for part in parts]
+    for name in names:
+        if name == _ENGLISH or names.count(name) > 1:
+            raise DataError(
+                "expected parts of the bitext with names of their own, none of them "
+                f"{_ENGLISH!r}, found {', '.join(names)}. Rename or join them."
+            )
+    pairs = [item for item in bitext if isinstance(item, BitextPair)]
+    return parts or [BitextPart("bitext", pairs)]
 
 
 def split_parts(
@@ -82,7 +97,7 @@ def with_english(parts: Sequence[BitextPart], share: float) -> list[BitextPart]:
     sentences = dict.fromkeys(pair.target for part in parts for pair in part.pairs)
     total = sum(part.share for part in parts)
     pairs = [BitextPair(sentence, sentence) for sentence in sentences]
-    return [*parts, BitextPart("english", pairs, total * share / (1 - share))]
+    return [*parts, BitextPart(_ENGLISH, pairs, total * share / (1 - share))]
 
 
 def as_dataset(parts: Sequence[BitextPart]) -> Dataset | DatasetDict:

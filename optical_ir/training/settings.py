@@ -1,4 +1,4 @@
-"""Settings of a distillation; the defaults are measured in the README's results section."""
+"""Settings of a distillation; `experiments/variants.toml` exchanges them one by one."""
 
 from dataclasses import dataclass
 
@@ -76,8 +76,8 @@ class DistillationSettings:
         `learning_rate`, and 0 keeps them all as they are.
     lora_rank : int
         Train low-rank adapters (LoRA) of this rank beside all linear layers in place of their
-        weights: the student is then a few megabytes beside its teacher. Adapters take a higher
-        `learning_rate`, often ten times as high. 0 trains the weights themselves.
+        weights: the student is then a few megabytes beside its teacher. 0 trains the weights
+        themselves.
     lora_alpha : float or None
         What adapters add is scaled by `lora_alpha / lora_rank`; twice the rank if not given.
     dropout : float

@@ -179,5 +179,7 @@ def test_unfinished_run_with_another_document_length_is_refused(
 def test_settings_that_cannot_be_are_refused(student, teacher):
     with pytest.raises(ConfigError, match=r"score_weight: expected 0 .* found 0\.5\. Set it to 0"):
         contrastive_loss(student, teacher, DistillationSettings())
+    with pytest.raises(ConfigError, match=r"english_share: expected 0 .* found 0\.1\. Set it to 0"):
+        contrastive_loss(student, teacher, settings_of(english_share=0.1))
     with pytest.raises(ConfigError, match="batches of 2 rows or more, found 1"):
         contrastive_loss(student, teacher, settings_of(batch_size=1))

@@ -1,10 +1,12 @@
 """Laws of bitexts of several parts."""
 
 import copy
+import dataclasses
 
 import pytest
 
 from optical_ir.errors import DataError
+from optical_ir.models import read_description
 from optical_ir.records import BitextPair
 from optical_ir.training import BitextPart, DistillationSettings, distil
 from optical_ir.training.mixture import (
@@ -49,6 +51,25 @@ def test_translations_of_one_sentence_are_held_out_together(bitext):
 def test_a_part_below_a_batch_is_named(bitext):
     with pytest.raises(DataError, match="The bitext few has 3 pairs; expected at least"):
         split_parts([BitextPart("many", bitext[3:]), BitextPart("few", bitext[:3])], SETTINGS)
+
+
+@pytest.mark.parametrize("names", [("news", "news"), ("news", "english")])
+def test_parts_that_would_hide_each_other_are_refused(bitext, names):
+    parts = [BitextPart(name, bitext[:40]) for name in names]
+    with pytest.raises(DataError, match="expected parts of the bitext with names of their own"):
+        as_parts(parts)
+
+
+def test_a_share_of_english_is_trained_on(tiny_encoder, bitext, tmp_path):
+    n_pairs = {}
+    for share in (0.0, 0.5):
+        settings = dataclasses.replace(SETTINGS, english_share=share)
+        distil(copy.deepcopy(tiny_encoder), bitext, tmp_path / str(share), settings=settings)
+        n_pairs[share] = read_description(tmp_path / str(share))["pairs"]
+    (train,), _ = split_parts(as_parts(bitext), SETTINGS)
+    assert n_pairs[0.5] == n_pairs[0.0] + len({pair.target for pair in train.pairs})
+    weights = [(tmp_path / str(s) / "model.safetensors").read_bytes() for s in n_pairs]
+    assert weights[0] != weights[1]
 
 
 def test_one_part_is_a_dataset_and_several_are_one_by_name(bitext, parts):
