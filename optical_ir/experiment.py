@@ -96,8 +96,16 @@ class StudentPlan:
     max_pairs : int or None
         Pairs kept of each bitext file, those with the smallest hashes, so that fewer are among
         more; for the effect of bitext size.
+    like : str or None
+        Topics file of English queries. Given, of each bitext file the pairs are kept whose
+        English is most like these queries.
+    like_share : float
+        Part of the pairs that are kept then.
+    source_exponent : float
+        Below 1 the sources of each bitext file are drawn from more evenly than they come: in
+        proportion to their number of pairs to this power.
     misaligned : float
-        Part of the pairs, below 1, whose English sides are exchanged among them; for the effect
+        Part of the pairs, 0 to 1, whose English sides are exchanged among them; for the effect
         of noise.
     switch_on : str or None
         Collection of judged English queries. Given, the student does not learn from bitext but
@@ -111,6 +119,9 @@ class StudentPlan:
     each: bool = False
     seeds: tuple[int, ...] = (42,)
     max_pairs: int | None = None
+    like: str | None = None
+    like_share: float = 0.5
+    source_exponent: float = 1.0
     misaligned: float = 0.0
     switch_on: str | None = None
     switch_probability: float = 0.5

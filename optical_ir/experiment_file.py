@@ -146,9 +146,13 @@ def _check_student(experiment: Experiment, name: str, student: StudentPlan) -> N
     where = f"students.{name}"
     if student.max_pairs is not None and student.max_pairs < 1:
         raise ConfigError(f"{where}: max_pairs: expected 1 or more, found {student.max_pairs}.")
-    for key in ("misaligned", "switch_probability"):
+    for key in ("source_exponent", "misaligned", "switch_probability"):
         if not 0 <= getattr(student, key) <= 1:
             raise ConfigError(f"{where}: {key}: expected 0 to 1, found {getattr(student, key)!r}.")
+    if not 0 < student.like_share <= 1:
+        raise ConfigError(
+            f"{where}: like_share: expected above 0 and at most 1, found {student.like_share!r}."
+        )
     if not student.languages or not student.seeds:
         raise ConfigError(f"{where}: expected at least one language and one seed.")
     for language in student.languages:

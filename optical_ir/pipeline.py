@@ -26,7 +26,7 @@ from optical_ir.collections import Collection, load_collection
 from optical_ir.console import track
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation import describe_qrels, describe_run
-from optical_ir.experiment import Experiment, Student, Task
+from optical_ir.experiment import Experiment, Student, StudentPlan, Task
 from optical_ir.files import sha256_file
 from optical_ir.mining import open_triples
 from optical_ir.models import (
@@ -132,6 +132,9 @@ class Pipeline:
             for file in language.bitext:
                 read_language_bitext(self.experiment, self.data, name, file)
             read_language_lexicon(self.experiment, self.data, name)
+        for student in self.experiment.students.values():
+            if student.like is not None:
+                read_topics(self.data / student.like)
         for task in self.experiment.tasks:
             self.qrels(task)
             own = {query.query_id for query in self.queries(task)}
@@ -239,9 +242,14 @@ class Pipeline:
                 "switch_probability": student.plan.switch_probability,
                 "lexicons": {file: sha256_file(self.data / file) for file in lexicons},
             }
-        cut = {"max_pairs": student.plan.max_pairs, "misaligned": student.plan.misaligned}
+        plan, usual = student.plan, StudentPlan()
         return settings | {
-            **{key: value for key, value in cut.items() if value},
+            **{
+                key: getattr(plan, key)
+                for key in ("max_pairs", "source_exponent", "misaligned")
+                if getattr(plan, key) != getattr(usual, key)
+            },
+            **self._likeness_settings(plan),
             "exclude_sources": {
                 name: plan.exclude_sources for name, plan in plans.items() if plan.exclude_sources
             },
@@ -251,6 +259,12 @@ class Pipeline:
                 for file, share in plan.shares().items()
             },
         }
+
+    def _likeness_settings(self, plan: StudentPlan) -> dict[str, Any]:
+        if plan.like is None:
+            return {}
+        sha256 = sha256_file(self.data / plan.like)
+        return {"like": {"topics": plan.like, "sha256": sha256, "share": plan.like_share}}
 
     def index_folder(self, key: str) -> Path:
         """Folder of the teacher's index of a collection, built if it is not there."""

@@ -6,21 +6,31 @@ from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
-from optical_ir.collections import Collection, Lexicon, read_bitext, read_lexicon
+from optical_ir.collections import (
+    Collection,
+    Lexicon,
+    read_bitext_sources,
+    read_lexicon,
+    select_like,
+)
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.experiment import Experiment, Student
+from optical_ir.experiment import Experiment, Student, StudentPlan
 from optical_ir.records import BitextPair
 from optical_ir.training import BitextPart, CodeSwitcher
+from optical_ir.trec import read_topics
+
+_LEAST_BATCHES = 10
+"""Batches that the pairs of a source make, or it is joined with others: few would come often."""
 
 
 def read_language_bitext(
     experiment: Experiment, data: Path, language: str, file: str
-) -> list[BitextPair]:
-    """Read one file of a language's bitext, without the sources that it leaves out."""
+) -> dict[BitextPair, str]:
+    """Read pairs and sources of one file of a language's bitext, but what it leaves out."""
     plan = experiment.languages[language]
     path, is_first = data / file, file == next(iter(plan.bitext))
     excluded = plan.exclude_sources if is_first else ()
-    pairs = read_bitext(path, query_lang=language, exclude_sources=excluded)
+    pairs = read_bitext_sources(path, query_lang=language, exclude_sources=excluded)
     if not path.is_file():
         raise ConfigError(
             f"{path}: expected a file, found the prefix of two. Name the foreign one."
@@ -33,13 +43,62 @@ def bitext_parts(experiment: Experiment, data: Path, student: Student) -> list[B
     parts = []
     for language in student.languages:
         for file, share in experiment.languages[language].shares().items():
-            pairs = read_language_bitext(experiment, data, language, file)
-            if student.plan.max_pairs is not None:
-                pairs = sorted(pairs, key=_hash)[: student.plan.max_pairs]
+            sources = read_language_bitext(experiment, data, language, file)
+            pairs = _choose(list(sources), data, student.plan)
+            origins = [sources[pair] for pair in pairs]
             if student.plan.misaligned:
                 pairs = misalign(pairs, student.plan.misaligned, seed=student.settings.seed)
-            parts.append(BitextPart(file, pairs, share))
+            part = BitextPart(file, pairs, share)
+            if student.plan.source_exponent < 1:
+                least = _LEAST_BATCHES * student.settings.batch_size
+                parts += balance_sources(part, origins, student.plan.source_exponent, least)
+            else:
+                parts.append(part)
     return parts
+
+
+def _choose(pairs: list[BitextPair], data: Path, plan: StudentPlan) -> list[BitextPair]:
+    if plan.like is not None:
+        queries = [query.text for query in read_topics(data / plan.like)]
+        pairs = select_like(pairs, queries, plan.like_share)
+    if plan.max_pairs is not None:
+        pairs = sorted(pairs, key=_hash)[: plan.max_pairs]
+    return pairs
+
+
+def balance_sources(
+    part: BitextPart, origins: Sequence[str], exponent: float, least: int
+) -> list[BitextPart]:
+    """Split a part by the sources of its pairs, and draw from them more evenly than they come.
+
+    The share of a source is in proportion to its number of pairs to the power of `exponent`, as
+    languages are sampled for multilingual models (Conneau et al., ACL 2020). The smallest
+    sources are joined until they have `least` pairs together.
+
+    Parameters
+    ----------
+    origins : sequence of str
+        Source of each pair.
+    exponent : float
+        1 leaves the sources as they come, 0 draws from all of them equally often.
+    """
+    by_source: dict[str, list[BitextPair]] = {}
+    for pair, origin in zip(part.pairs, origins, strict=True):
+        by_source.setdefault(origin, []).append(pair)
+    joined: list[BitextPair] = []
+    split: dict[str, list[BitextPair]] = {}
+    for origin, pairs in sorted(by_source.items(), key=lambda item: (len(item[1]), item[0])):
+        if len(pairs) < least or 0 < len(joined) < least:
+            joined += pairs
+        else:
+            split[f"{part.name}, {origin}"] = pairs
+    if joined:
+        split[f"{part.name}, others"] = joined
+    sizes = {name: len(pairs) ** exponent for name, pairs in split.items()}
+    total = sum(sizes.values())
+    return [
+        BitextPart(name, pairs, part.share * sizes[name] / total) for name, pairs in split.items()
+    ]
 
 
 def misalign(pairs: Sequence[BitextPair], share: float, *, seed: int) -> list[BitextPair]:

@@ -1,5 +1,6 @@
 """Experiments end to end on a tiny encoder: results, resumption, refusals."""
 
+import dataclasses
 import json
 import logging
 import re
@@ -11,7 +12,7 @@ from typing import Self
 import pytest
 
 from optical_ir.cli import main
-from optical_ir.collections import load_collection
+from optical_ir.collections import load_collection, read_bitext
 from optical_ir.errors import ConfigError, DataError, DependencyError
 from optical_ir.evaluation import evaluate, verify
 from optical_ir.experiment_file import read_experiment
@@ -669,3 +670,49 @@ def test_fewer_pairs_are_among_more(data, changed):
         kept.append(set(part.pairs))
         assert len(part.pairs) == number
     assert kept[0] < kept[1]
+
+
+def test_a_student_of_noisy_bitext_gets_the_english_of_other_pairs(data, changed):
+    parts = []
+    for line in ("", "misaligned = 0.5"):
+        experiment = changed("each = true", f"each = true\n{line}").experiment
+        ((_, student),) = experiment.students_of("optical", experiment.tasks[0])
+        parts += bitext_parts(experiment, data, student)
+    clean, noisy = (part.pairs for part in parts)
+    assert [pair.source for pair in clean] == [pair.source for pair in noisy]
+    n_other = sum(ours != theirs for ours, theirs in zip(clean, noisy, strict=True))
+    # Some pairs share their English, and may get what they had.
+    assert 0.4 * len(clean) < n_other <= 0.5 * len(clean) + 1
+
+
+def test_bitext_is_cut_to_what_is_like_queries_and_its_sources_are_balanced(data, changed):
+    pairs = read_bitext(data / "bitext.tsv")
+    lines = (f"{a}\t{b}\t{'odd' if n % 2 else 'even'}\n" for n, (a, b) in enumerate(pairs))
+    (data / "sourced.tsv").write_text("".join(lines))
+    old = 'bitext = "bitext.tsv"\n\n[students.optical]\neach = true\nmax_steps = 3\nbatch_size = 4'
+    new = old.replace("bitext.tsv", "sourced.tsv").replace(
+        "max_steps = 3\nbatch_size = 4", "batch_size = 1"
+    )
+    new += "\nscore_weight = 0"
+    chosen = 'like = "tiny/topics.en.tsv"\nlike_share = 0.9\nsource_exponent = 0'
+    experiment = changed(old, f"{new}\n{chosen}").experiment
+    ((_, student),) = experiment.students_of("optical", experiment.tasks[0])
+    parts = bitext_parts(experiment, data, student)
+    assert {part.name: part.share for part in parts} == {
+        "sourced.tsv, odd": 0.5,
+        "sourced.tsv, even": 0.5,
+    }
+    assert sum(len(part.pairs) for part in parts) == 23
+
+
+def test_half_of_the_queries_has_its_own_judgements_and_translations(changed):
+    pipeline = changed()
+    whole, halves = pipeline.experiment.tasks[0], []
+    for name in ("tuning", "held-out"):
+        task = dataclasses.replace(whole, half=name)
+        ids = {query.query_id for query in pipeline.queries(task)}
+        assert {qrel.query_id for qrel in pipeline.qrels(task)} == ids
+        assert {query.query_id for query in pipeline.translations(task, "human")} == ids
+        halves.append(ids)
+    assert sorted([*halves[0], *halves[1]]) == list(QUERIES)
+    assert all(halves)

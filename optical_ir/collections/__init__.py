@@ -1,10 +1,11 @@
 """Collections, bitext and lexicons: where documents, queries, judgements and pairs come from."""
 
-from optical_ir.collections.bitext import read_bitext
+from optical_ir.collections.bitext import read_bitext, read_bitext_sources
 from optical_ir.collections.collection import Collection
 from optical_ir.collections.folder import iter_corpus, open_folder
 from optical_ir.collections.irds import open_irds
 from optical_ir.collections.lexicon import Lexicon, read_lexicon, translate_words
+from optical_ir.collections.likeness import select_like
 from optical_ir.collections.load import demo_folder, load_collection, load_qrels, load_queries
 from optical_ir.collections.prepare import prepare
 
@@ -20,6 +21,8 @@ __all__ = [
     "open_irds",
     "prepare",
     "read_bitext",
+    "read_bitext_sources",
     "read_lexicon",
+    "select_like",
     "translate_words",
 ]

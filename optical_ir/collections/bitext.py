@@ -21,17 +21,30 @@ def read_bitext(
 ) -> list[BitextPair]:
     """Pairs of a foreign sentence and its English translation, in file order.
 
-    Text is taken as it is, without surrounding white space; of pairs that are exactly equal the
-    first is kept and the others are counted in the log.
+    See `read_bitext_sources` for the formats and the errors.
+    """
+    return list(read_bitext_sources(path, query_lang=query_lang, exclude_sources=exclude_sources))
+
+
+def read_bitext_sources(
+    path: Path | str,
+    *,
+    query_lang: str | None = None,
+    exclude_sources: Collection[str] = (),
+) -> dict[BitextPair, str]:
+    """Pairs of a foreign sentence and its English translation, with the source of each.
+
+    The source is that of the third column, or nothing where there is none. Text is taken as it
+    is, without surrounding white space; of pairs that are exactly equal the first is kept and
+    the others are counted in the log.
 
     Parameters
     ----------
     path : path
         `.tsv` or `.tsv.gz`: foreign TAB English; a third column may name the source, further
-        ones are ignored. `.tmx` or
-        `.tmx.gz`: needs `query_lang`. Anything else: the foreign one of two Moses files, as
-        `x.sw` with `x.en` beside it (or both `.gz`), or their prefix `x` together with
-        `query_lang`.
+        ones are ignored. `.tmx` or `.tmx.gz`: needs `query_lang`. Anything else: the foreign
+        one of two Moses files, as `x.sw` with `x.en` beside it (or both `.gz`), or their prefix
+        `x` together with `query_lang`.
     query_lang : str, optional
         Language of the foreign side.
     exclude_sources : collection of str
@@ -57,7 +70,7 @@ def read_bitext(
                 f"{path}: a TMX file may hold many languages; expected a query language, found "
                 "none. Pass it, for example: --query-lang sw"
             )
-        pairs = iter_tmx(path, query_lang=query_lang)
+        pairs = ((pair, "") for pair in iter_tmx(path, query_lang=query_lang))
     else:
         pairs = _iter_moses(*_moses_files(path, query_lang))
     found = list(pairs)
@@ -68,18 +81,21 @@ def read_bitext(
                 "found none such. Check the name."
             )
         logger.info("%s: left out %d pairs of %s.", path, n_pairs, source)
-    unique = list(dict.fromkeys(found))
+    unique: dict[BitextPair, str] = {}
+    for pair, source in found:
+        unique.setdefault(pair, source)
     if len(unique) < len(found):
         logger.info("%s: left out %d duplicate pairs.", path, len(found) - len(unique))
     return unique
 
 
-def _iter_tsv(path: Path, left_out: dict[str, int]) -> Iterator[BitextPair]:
-    """Yield the pairs, but for those of sources in `left_out`, which are counted there."""
+def _iter_tsv(path: Path, left_out: dict[str, int]) -> Iterator[tuple[BitextPair, str]]:
+    """Yield pairs and sources, but for sources in `left_out`, whose pairs are counted there."""
     for number, line in iter_lines(path):
         fields = line.split("\t")
-        if len(fields) > 2 and fields[2].strip() in left_out:
-            left_out[fields[2].strip()] += 1
+        origin = fields[2].strip() if len(fields) > 2 else ""
+        if origin in left_out:
+            left_out[origin] += 1
             continue
         if len(fields) < 2:
             raise DataError(
@@ -93,7 +109,7 @@ def _iter_tsv(path: Path, left_out: dict[str, int]) -> Iterator[BitextPair]:
                 f"{target!r}. Remove such lines, for example: "
                 f"awk -F'\\t' '$1 ~ /[^ ]/ && $2 ~ /[^ ]/' {path}"
             )
-        yield BitextPair(source, target)
+        yield BitextPair(source, target), origin
 
 
 def _moses_files(path: Path, query_lang: str | None) -> tuple[Path, Path]:
@@ -125,7 +141,7 @@ def _moses_files(path: Path, query_lang: str | None) -> tuple[Path, Path]:
     return source, target
 
 
-def _iter_moses(source_path: Path, target_path: Path) -> Iterator[BitextPair]:
+def _iter_moses(source_path: Path, target_path: Path) -> Iterator[tuple[BitextPair, str]]:
     lines = zip_longest(iter_lines(source_path), iter_lines(target_path))
     for source_line, target_line in lines:
         if source_line is None or target_line is None:
@@ -141,4 +157,4 @@ def _iter_moses(source_path: Path, target_path: Path) -> Iterator[BitextPair]:
                 f"found {source!r} and {target!r}. Join and clean them, for example: paste "
                 f"{source_path} {target_path} | awk -F'\\t' '$1 ~ /[^ ]/ && $2 ~ /[^ ]/' > x.tsv"
             )
-        yield BitextPair(source, target)
+        yield BitextPair(source, target), ""
