@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from optical_ir.evaluation import DEFAULT_MEASURES
 from optical_ir.models.embedded import EMBEDDED_MODEL
+from optical_ir.retrieval.fusion import FusionSettings
 from optical_ir.training import DistillationSettings, TeacherSettings
 
 HALVES = ("tuning", "held-out")
@@ -190,6 +191,9 @@ class Experiment:
     one_vector : tuple of str
         Forms of one vector a text to search with too, as `plain`, `mean` or `muvera-20x1x64`; see
         `optical_ir.models.single_vector`. The first student is searched in them.
+    fusion : FusionSettings
+        How the first student's runs are fused with those of BM25; weights are of these two, in
+        this order.
     note : str
         Printed below the summary.
     """
@@ -201,6 +205,7 @@ class Experiment:
     students: dict[str, StudentPlan]
     tasks: tuple[Task, ...]
     one_vector: tuple[str, ...] = ()
+    fusion: FusionSettings = field(default_factory=FusionSettings)
     note: str = ""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     hits: int = 1000

@@ -22,6 +22,7 @@ from optical_ir.experiment import (
 from optical_ir.files import read_toml
 from optical_ir.languages import normalize_language
 from optical_ir.models.single_vector import check_form
+from optical_ir.retrieval.fusion import FusionSettings
 from optical_ir.toml import checked_table, from_table
 from optical_ir.training import DistillationSettings, TeacherSettings
 
@@ -63,6 +64,7 @@ def _parse(content: dict[str, Any]) -> Experiment:
             name: _parse_student(f"students.{name}", values, tuple(languages))
             for name, values in _table(content, "students").items()
         },
+        "fusion": from_table(FusionSettings, "fusion", _with_tuples(_table(content, "fusion"))),
         "tasks": tuple(from_table(Task, "tasks", values) for values in tables),
     }
     experiment = from_table(Experiment, "the file", {**_with_tuples(content), **parsed})
@@ -106,6 +108,11 @@ def _check(experiment: Experiment) -> None:
     check_measures(experiment.measures)
     for form in experiment.one_vector:
         check_form(form)
+    if experiment.fusion.weights is not None and len(experiment.fusion.weights) != 2:
+        raise ConfigError(
+            "fusion: expected two weights, of the student and of BM25, found "
+            f"{list(experiment.fusion.weights)}."
+        )
     if not experiment.students:
         raise ConfigError("expected at least one [students.NAME], found none.")
     for name, language in experiment.languages.items():

@@ -9,7 +9,7 @@ from optical_ir.console import track
 from optical_ir.experiment import Task
 from optical_ir.pipeline import Pipeline, SystemRun
 from optical_ir.records import Query, ScoredDoc
-from optical_ir.retrieval.fusion import FusionSettings, fuse_runs
+from optical_ir.retrieval.fusion import fuse_runs
 from optical_ir.retrieval.search import search_with
 from optical_ir.stages import index_hash, read_json, student_settings, weights_hash
 from optical_ir.training_data import read_language_lexicon
@@ -66,7 +66,7 @@ def _fused(
         {query.query_id: system.run[query.query_id] for query in covered}
         for system in (dense, sparse)
     ]
-    fusion = FusionSettings()
+    fusion = pipeline.experiment.fusion
 
     def fuse() -> dict[str, list[ScoredDoc]]:
         return fuse_runs(own, fusion, k=pipeline.experiment.hits)

@@ -101,7 +101,7 @@ def test_packaged_experiments_are_read(path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("hits = 50", "hit = 50", "the file: unknown key 'hit'; expected collections, hits"),
+        ("hits = 50", "hit = 50", "the file: unknown key 'hit'; expected collections, fusion, h"),
         ("hits = 50", "hits = 0", "hits: expected 1 or more, found 0"),
         ("hits = 50", "hits = '50'", "hits: expected int, found '50'"),
         ("hits = 50", "hits = true", "hits: expected int, found True"),
@@ -136,6 +136,14 @@ def test_packaged_experiments_are_read(path):
         ('{ human = "topics.en.tsv" }', '"topics.en.tsv"', "translations: expected dict"),
         ('{ human = "topics.en.tsv" }', "{ 'a b' = 'x' }", "names without blanks.*'a b'"),
         ("hits = 50", "hits = ", "is not TOML"),
+        ("[teacher]", "[fusion]\nmethod = 'best'\n[teacher]", "method: expected one of rrf, wsum"),
+        (
+            "[teacher]",
+            "[fusion]\nmethod = 'wsum'\nweights = [1.0]\n[teacher]",
+            r"fusion: expected two weights, of the student and of BM25, found \[1.0\]",
+        ),
+        ("epochs = 2", "like_share = 0", "like_share: expected above 0 and at most 1, found 0"),
+        ("epochs = 2", "source_exponent = 2", "source_exponent: expected 0 to 1, found 2"),
     ],
 )
 def test_a_mistake_is_named_with_the_file(read, old, new, message):

@@ -18,8 +18,9 @@ MAY_IMPORT = {
     "retrieval": BASE | {"models"},
     "console": set(),
     "toml": {"errors"},
-    "experiment": BASE | {"evaluation", "models", "training"},
-    "experiment_file": BASE | {"evaluation", "experiment", "models", "toml", "training"},
+    "experiment": BASE | {"evaluation", "models", "retrieval", "training"},
+    "experiment_file": BASE
+    | {"evaluation", "experiment", "models", "retrieval", "toml", "training"},
     "stages": BASE | {"models"},
     "mining": BASE | {"collections", "retrieval", "stages", "training"},
     "pipeline": BASE

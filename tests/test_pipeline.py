@@ -276,6 +276,29 @@ def test_fusion_adds_reciprocal_ranks(finished):
             assert row.score == pytest.approx(expected[row.doc_id], abs=1e-5)
 
 
+def test_fusion_by_the_weights_of_the_file(data, copied, word_index):
+    file = data / "weighted.toml"
+    weighted = '[fusion]\nmethod = "wsum"\nweights = [1.0, 0.0]\n'
+    file.write_text(
+        (data / "small.toml").read_text().replace("[teacher]", f"{weighted}\n[teacher]")
+    )
+    for path in (copied / "runs").glob("run.tiny-sw.optical-sw-fusion-*"):
+        path.unlink()
+    assert reproduce(file, data, copied) == 0
+    dense, fused = (
+        read_run(copied / "runs" / f"run.tiny-sw.{system}.trec")
+        for system in ("optical-sw", "optical-sw-fusion-part")
+    )
+    for query_id, rows in fused.items():
+        n_above = sum(row.score > 0 for row in rows)
+        assert n_above >= 2
+        assert [row.doc_id for row in rows[:n_above]] == [
+            row.doc_id for row in dense[query_id][:n_above]
+        ]
+    origin = json.loads((copied / "runs/run.tiny-sw.optical-sw-fusion-part.trec.json").read_text())
+    assert origin["settings"]["weights"] == [1.0, 0.0]
+
+
 def test_bm25_on_another_language_finds_nothing_and_that_is_a_result(finished):
     assert (finished / "runs" / "run.tiny-sw.bm25.trec").read_text() == ""
 
