@@ -2,12 +2,14 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from optical_ir.cli.options import BatchSize, CollectionName, Device, Encoder, Output, Overwrite
 from optical_ir.console import make_progress, track
+
+_T = TypeVar("_T")
 
 
 def build_teacher(
@@ -87,11 +89,10 @@ def train_teacher(
     After a kill the same command goes on from the last checkpoint.
     """
     from optical_ir.collections import load_collection
-    from optical_ir.files import check_output, read_toml
+    from optical_ir.files import check_output
     from optical_ir.mining import open_triples
     from optical_ir.models import load_encoder
     from optical_ir.provenance import describe_origin
-    from optical_ir.toml import from_table
     from optical_ir.training import TeacherSettings
     from optical_ir.training import train_teacher as run_training
 
@@ -104,9 +105,7 @@ def train_teacher(
         "document_length": document_length,
         "seed": seed,
     }
-    given = {name: value for name, value in flags.items() if value is not None}
-    table = {**(read_toml(config) if config else {}), **given}
-    settings = from_table(TeacherSettings, str(config or "settings"), table)
+    settings = _read_settings(TeacherSettings, config, flags)
     check_output(output, overwrite=overwrite)
     origin = {"encoder": encoder, "collection": collection, "topics": topics}
     origin |= {"negatives": negatives, "scorer": scorer, **asdict(settings)}
@@ -172,11 +171,10 @@ def distil(
     After a kill the same command goes on from the last checkpoint.
     """
     from optical_ir.collections import read_bitext
-    from optical_ir.files import check_output, read_toml
+    from optical_ir.files import check_output
     from optical_ir.languages import normalize_language
     from optical_ir.models import embedding_space, load_encoder
     from optical_ir.provenance import describe_origin
-    from optical_ir.toml import from_table
     from optical_ir.training import DistillationSettings
     from optical_ir.training import distil as run_distillation
 
@@ -194,9 +192,7 @@ def distil(
         "dev_pairs": dev_pairs,
         "seed": seed,
     }
-    given = {name: value for name, value in flags.items() if value is not None}
-    table = {**(read_toml(config) if config else {}), **given}
-    settings = from_table(DistillationSettings, str(config or "settings"), table)
+    settings = _read_settings(DistillationSettings, config, flags)
     check_output(output, overwrite=overwrite)
     language = normalize_language(query_lang)
     pairs = read_bitext(bitext, query_lang=language)
@@ -215,3 +211,13 @@ def distil(
             overwrite=overwrite,
             progress=progress,
         )
+
+
+def _read_settings(kind: type[_T], config: Path | None, flags: dict[str, Any]) -> _T:
+    """Fill settings from a TOML file and the flags that are given; these win."""
+    from optical_ir.files import read_toml
+    from optical_ir.toml import from_table
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    table = {**(read_toml(config) if config else {}), **given}
+    return from_table(kind, str(config or "settings"), table)
