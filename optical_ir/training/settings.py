@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from optical_ir.errors import ConfigError
+from optical_ir.training.checks import check_at_least, check_positive
 from optical_ir.transport import PLANS, TOKEN_WEIGHTS
 
 LOSSES = ("transport", "greedy", "pooled")
@@ -130,12 +131,8 @@ class DistillationSettings:
                 raise ConfigError(
                     f"{name}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}."
                 )
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: expected more than 0, found {getattr(self, name)!r}.")
-        for name in _NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name}: expected 0 or more, found {getattr(self, name)!r}.")
+        check_positive(self, *_POSITIVE)
+        check_at_least(self, 0, *_NOT_NEGATIVE)
         for name in ("dropout", "english_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(
@@ -151,12 +148,12 @@ class DistillationSettings:
         return _EMBEDDINGS_FASTER * self.learning_rate if own is None else own
 
     def _check_adapters(self) -> None:
-        if self.lora_alpha is not None and not self.lora_alpha > 0:
-            raise ConfigError(f"lora_alpha: expected more than 0, found {self.lora_alpha!r}.")
-        if self.lora_alpha is not None and self.lora_rank == 0:
-            raise ConfigError(
-                "lora_alpha: expected none without adapters. Leave it out, or set lora_rank."
-            )
+        if self.lora_alpha is not None:
+            check_positive(self, "lora_alpha")
+            if self.lora_rank == 0:
+                raise ConfigError(
+                    "lora_alpha: expected none without adapters. Leave it out, or set lora_rank."
+                )
         if self.lora_rank > 0 and self.trained_share < 1:
             raise ConfigError(
                 f"trained_share: expected 1 with adapters, found {self.trained_share!r}. Scale "
@@ -168,11 +165,10 @@ class DistillationSettings:
             raise ConfigError(
                 f"trained_share: expected above 0 and at most 1, found {self.trained_share!r}."
             )
-        rate = self.embedding_learning_rate
-        if rate is not None and not rate >= 0:
-            raise ConfigError(f"embedding_learning_rate: expected 0 or more, found {rate!r}.")
-        if self.max_steps is not None and self.max_steps < 1:
-            raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
+        if self.embedding_learning_rate is not None:
+            check_at_least(self, 0, "embedding_learning_rate")
+        if self.max_steps is not None:
+            check_at_least(self, 1, "max_steps")
         if self.score_weight > 0 and self.batch_size < 2:
             raise ConfigError("Score distillation needs batches of 2 pairs or more, found 1.")
         if self.token_weights == "importance" and self.batch_size < 2:

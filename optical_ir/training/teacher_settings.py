@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from optical_ir.errors import ConfigError
+from optical_ir.training.checks import check_at_least, check_positive
 
 _POSITIVE = (
     "epochs",
@@ -86,18 +87,13 @@ class TeacherSettings:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: expected more than 0, found {getattr(self, name)!r}.")
-        for name in _NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name}: expected 0 or more, found {getattr(self, name)!r}.")
-        if self.max_steps is not None and self.max_steps < 1:
-            raise ConfigError(f"max_steps: expected 1 or more, found {self.max_steps!r}.")
+        check_positive(self, *_POSITIVE)
+        check_at_least(self, 0, *_NOT_NEGATIVE)
+        if self.max_steps is not None:
+            check_at_least(self, 1, "max_steps")
         if not self.dropout < 1:
             raise ConfigError(f"dropout: expected less than 1, found {self.dropout!r}.")
-        if self.batch_size < 2:
-            raise ConfigError(f"batch_size: expected 2 or more, found {self.batch_size!r}.")
+        check_at_least(self, 2, "batch_size")
         if self.last_rank - self.first_rank + 1 < self.n_negatives:
             raise ConfigError(
                 f"last_rank: expected {self.n_negatives} ranks or more from first_rank "
