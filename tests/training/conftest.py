@@ -4,6 +4,7 @@ import copy
 import random
 
 import pytest
+from transformers import TrainerCallback
 
 from optical_ir.models import load_encoder
 from optical_ir.records import BitextPair
@@ -74,3 +75,29 @@ def loss_of(make_features):
         return loss(make_features(loss.model, loss.teacher, foreign, english))
 
     return compute
+
+
+class _Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class _KillAt(TrainerCallback):
+    """Ends a training right after a step, as a kill between two steps would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **_: object):
+        if state.global_step == self.step:
+            raise _Killed
+
+
+@pytest.fixture(scope="session")
+def kill_after():
+    """Give a function that starts a training with its arguments and kills it after a step."""
+
+    def run(step, train, *args: object, **given: object):
+        with pytest.raises(_Killed):
+            train(*args, **given, callbacks=[_KillAt(step)])
+
+    return run

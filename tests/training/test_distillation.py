@@ -42,21 +42,6 @@ SETTINGS = DistillationSettings(
 WORDS = "the a cat dog bird house water tree red big small old sees eats near under and".split()
 
 
-class Killed(Exception):
-    """Stands for the end of the process."""
-
-
-class KillAt(TrainerCallback):
-    """Ends training right after a step, as a kill between two steps would."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_begin(self, args, state, control, **_: object):  # noqa: D102
-        if state.global_step == self.step:
-            raise Killed
-
-
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch):
     """Skip the drawing, half of a tiny distillation's time, in all runs but `finished`."""
@@ -149,21 +134,21 @@ def test_other_seed_gives_other_weights(finished, teacher, bitext, tmp_path):
 
 
 @pytest.mark.parametrize("step", [1, 3, 5])
-def test_killed_run_goes_on_to_the_same_bytes(finished, teacher, bitext, tmp_path, step):
+def test_killed_run_goes_on_to_the_same_bytes(
+    finished, teacher, bitext, kill_after, tmp_path, step
+):
     output = tmp_path / "student"
-    with pytest.raises(Killed):
-        distil(teacher, bitext, output, settings=SETTINGS, callbacks=[KillAt(step)])
+    kill_after(step, distil, teacher, bitext, output, settings=SETTINGS)
     assert not output.exists()
     distil(teacher, bitext, output, settings=SETTINGS)
     assert weights(output) == weights(finished)
     assert log_of(output) == log_of(finished)
 
 
-def test_run_killed_twice_and_while_saving_goes_on(finished, teacher, bitext, tmp_path):
+def test_run_killed_twice_and_while_saving_goes_on(finished, teacher, bitext, tmp_path, kill_after):
     output = tmp_path / "student"
     for step in (4, 7):
-        with pytest.raises(Killed):
-            distil(teacher, bitext, output, settings=SETTINGS, callbacks=[KillAt(step)])
+        kill_after(step, distil, teacher, bitext, output, settings=SETTINGS)
     # A save that was cut short leaves weights but not the file that is written last.
     torn = tmp_path / "student.tmp" / "checkpoints" / "checkpoint-7"
     torn.mkdir()
@@ -175,9 +160,9 @@ def test_run_killed_twice_and_while_saving_goes_on(finished, teacher, bitext, tm
 
 def test_run_killed_after_the_last_step_goes_on(finished, teacher, bitext, tmp_path, monkeypatch):
     def kill(log, path):
-        raise Killed
+        raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("optical_ir.training.distillation.plot_curves", kill)
         distil(teacher, bitext, tmp_path / "student", settings=SETTINGS)
     distil(teacher, bitext, tmp_path / "student", settings=SETTINGS)
@@ -331,14 +316,13 @@ def test_student_of_another_backbone_gets_a_projection(
 
 
 def test_killed_run_of_another_backbone_goes_on_to_the_same_bytes(
-    make_checkpoint, teacher, bitext, tmp_path
+    make_checkpoint, teacher, bitext, tmp_path, kill_after
 ):
     folder = make_checkpoint(tmp_path / "backbone", hidden=48, seed=3)
     backbone = load_encoder(folder, device="cpu", query_prompt="q: ")
     given = {"settings": SETTINGS, "student": backbone}
     distil(teacher, bitext, tmp_path / "whole", **given)
-    with pytest.raises(Killed):
-        distil(teacher, bitext, tmp_path / "cut", **given, callbacks=[KillAt(5)])
+    kill_after(5, distil, teacher, bitext, tmp_path / "cut", **given)
     distil(teacher, bitext, tmp_path / "cut", **given)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
 
@@ -396,9 +380,8 @@ def test_repeats_of_a_dev_pair_are_held_out_too(teacher, bitext, tmp_path):
 
 
 @pytest.fixture
-def unfinished(teacher, bitext, tmp_path):
-    with pytest.raises(Killed):
-        distil(teacher, bitext, tmp_path / "s", settings=SETTINGS, callbacks=[KillAt(4)])
+def unfinished(teacher, bitext, tmp_path, kill_after):
+    kill_after(4, distil, teacher, bitext, tmp_path / "s", settings=SETTINGS)
     return tmp_path / "s"
 
 

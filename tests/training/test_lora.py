@@ -29,21 +29,6 @@ SETTINGS = DistillationSettings(
 TEXTS = ["paka mbwa", "the old cat"]
 
 
-class Killed(Exception):
-    """Stands for the end of the process."""
-
-
-class KillAt(TrainerCallback):
-    """Ends training right before a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_begin(self, args, state, control, **_: object):  # noqa: D102
-        if state.global_step == self.step:
-            raise Killed
-
-
 class Keep(TrainerCallback):
     """Keeps what the student in training gives after its last step, and what of it is trained."""
 
@@ -124,12 +109,11 @@ def test_the_folder_is_small_and_names_its_base(
 
 @pytest.mark.parametrize("step", [1, 3, 5])
 def test_killed_run_goes_on_to_the_same_bytes(
-    teacher, teacher_folder, bitext, tmp_path, settings, step
+    teacher, teacher_folder, bitext, tmp_path, settings, step, kill_after
 ):
     given = {"settings": settings, "base": teacher_folder}
     distil(teacher, bitext, tmp_path / "whole", **given)
-    with pytest.raises(Killed):
-        distil(teacher, bitext, tmp_path / "cut", **given, callbacks=[KillAt(step)])
+    kill_after(step, distil, teacher, bitext, tmp_path / "cut", **given)
     checkpoints = tmp_path / "cut.tmp" / "checkpoints"
     assert not list(checkpoints.glob("*/model.safetensors"))
     distil(teacher, bitext, tmp_path / "cut", **given)

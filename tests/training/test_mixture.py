@@ -95,25 +95,11 @@ def test_digest_tells_pairs_names_and_shares(bitext, parts):
 
 
 def test_a_student_learns_from_all_parts_and_resumes_to_the_same_bytes(
-    tiny_encoder, parts, tmp_path
+    teacher, parts, tmp_path, kill_after
 ):
-    from transformers import TrainerCallback
-
-    class Kill(TrainerCallback):
-        def on_step_end(self, args, state, control, **kwargs: object):
-            if state.global_step == 5:
-                raise KeyboardInterrupt
-
     settings = DistillationSettings(batch_size=4, dev_pairs=10, max_steps=6, save_every=2)
-    distil(copy.deepcopy(tiny_encoder), parts, tmp_path / "whole", settings=settings)
-    with pytest.raises(KeyboardInterrupt):
-        distil(
-            copy.deepcopy(tiny_encoder),
-            parts,
-            tmp_path / "killed",
-            settings=settings,
-            callbacks=[Kill()],
-        )
-    distil(copy.deepcopy(tiny_encoder), parts, tmp_path / "killed", settings=settings)
+    distil(teacher, parts, tmp_path / "whole", settings=settings)
+    kill_after(5, distil, teacher, parts, tmp_path / "killed", settings=settings)
+    distil(teacher, parts, tmp_path / "killed", settings=settings)
     whole, resumed = (tmp_path / name / "model.safetensors" for name in ("whole", "killed"))
     assert whole.read_bytes() == resumed.read_bytes()

@@ -14,7 +14,6 @@ from sentence_transformers.multi_vector_encoder.losses import (
 )
 from sentence_transformers.multi_vector_encoder.scoring import mean_colbert_scores
 from torch import nn
-from transformers import TrainerCallback
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.models import center_encoder, embedding_space, load_encoder, read_description
@@ -38,21 +37,6 @@ SETTINGS = TeacherSettings(
     save_every=3,
 )
 WORDS = "cat dog bird house water tree red big small old sees eats near under".split()
-
-
-class Killed(Exception):
-    """Stands for the end of the process."""
-
-
-class KillAt(TrainerCallback):
-    """Ends training right after a step, as a kill between two steps would."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_begin(self, args, state, control, **_: object):  # noqa: D102
-        if state.global_step == self.step:
-            raise Killed
 
 
 @pytest.fixture(autouse=True)
@@ -137,20 +121,18 @@ def test_log_has_the_loss_and_dev_retrieval_before_and_after(finished):
 
 
 @pytest.mark.parametrize("step", [2, 5])
-def test_killed_run_goes_on_to_the_same_bytes(finished, start, triples, tmp_path, step):
+def test_killed_run_goes_on_to_the_same_bytes(finished, start, triples, tmp_path, step, kill_after):
     output = tmp_path / "teacher"
-    with pytest.raises(Killed):
-        train_teacher(start, triples, output, settings=SETTINGS, callbacks=[KillAt(step)])
+    kill_after(step, train_teacher, start, triples, output, settings=SETTINGS)
     assert not output.exists()
     train_teacher(start, triples, output, settings=SETTINGS)
     assert weights(output) == weights(finished)
     assert log_of(output) == log_of(finished)
 
 
-def test_unfinished_run_of_other_data_is_refused(start, triples, tmp_path):
+def test_unfinished_run_of_other_data_is_refused(start, triples, tmp_path, kill_after):
     output = tmp_path / "teacher"
-    with pytest.raises(Killed):
-        train_teacher(start, triples, output, settings=SETTINGS, callbacks=[KillAt(1)])
+    kill_after(1, train_teacher, start, triples, output, settings=SETTINGS)
     fewer = dataclasses.replace(triples, rows=triples.rows[1:])
     with pytest.raises(ConfigError, match=r"unfinished run with other settings or data"):
         train_teacher(start, fewer, output, settings=SETTINGS)

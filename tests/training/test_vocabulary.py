@@ -30,18 +30,6 @@ SETTINGS = DistillationSettings(
 )
 
 
-class Killed(Exception):
-    """Stands for the end of the process."""
-
-
-class KillAtLast(TrainerCallback):
-    """Ends training right before its last step."""
-
-    def on_step_begin(self, args, state, control, **_: object):  # noqa: D102
-        if state.global_step == SETTINGS.max_steps - 1:
-            raise Killed
-
-
 @pytest.fixture(autouse=True)
 def no_curves(monkeypatch):
     monkeypatch.setattr("optical_ir.training.distillation.plot_curves", lambda log, path: None)
@@ -105,10 +93,9 @@ def test_saved_student_embeds_as_the_one_in_memory(finished):
         np.testing.assert_array_equal(one, other)
 
 
-def test_killed_run_goes_on_to_the_same_bytes(finished, teacher, bitext, tmp_path):
+def test_killed_run_goes_on_to_the_same_bytes(finished, teacher, bitext, tmp_path, kill_after):
     output = tmp_path / "student"
-    with pytest.raises(Killed):
-        distil(teacher, bitext, output, settings=SETTINGS, callbacks=[KillAtLast()])
+    kill_after(SETTINGS.max_steps - 1, distil, teacher, bitext, output, settings=SETTINGS)
     (checkpoint,) = (tmp_path / "student.tmp" / "checkpoints").iterdir()
     assert not {"model.safetensors", "tokenizer.json"} & {f.name for f in checkpoint.iterdir()}
     saved = load_file(checkpoint / "trained.safetensors")
