@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optical_ir.evaluation import (
+    ALPHA,
     evaluate,
     holm_correction,
     randomisation_test,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 ALL = "all"
 MEAN = "mean"
-_ALPHA = 0.05
 
 
 class Contrast(NamedTuple):
@@ -45,7 +45,7 @@ class Contrast(NamedTuple):
     @property
     def is_significant(self) -> bool:
         """Whether both tests reject that nothing changed."""
-        return max(self.p_student, self.p_randomisation) < _ALPHA
+        return max(self.p_student, self.p_randomisation) < ALPHA
 
 
 @dataclass(frozen=True)

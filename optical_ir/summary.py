@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from optical_ir.costs import measure_costs
-from optical_ir.evaluation.tables import Cell, Table, layout_latex, layout_markdown, layout_text
+from optical_ir.evaluation.tables import (
+    Cell,
+    Table,
+    format_difference,
+    format_p_value,
+    format_value,
+    layout_latex,
+    layout_markdown,
+    layout_text,
+)
 from optical_ir.experiment import Experiment
 from optical_ir.figures import draw_matrices, draw_sizes
 from optical_ir.files import write_file
@@ -178,7 +187,7 @@ def _values_table(matrix: Matrix, measure: str, *, tested: bool = True) -> Table
         for system in matrix.systems
     }
     best = [
-        max((_number(value) for value in column if value is not None), default="")
+        max((format_value(value) for value in column if value is not None), default="")
         for column in zip(*means.values(), strict=True)
     ]
     tested = tested and measure == matrix.measures[0] and bool(matrix.contrasts)
@@ -187,7 +196,7 @@ def _values_table(matrix: Matrix, measure: str, *, tested: bool = True) -> Table
         cells = [Cell(system)]
         for column, value, highest in zip(matrix.columns, values, best, strict=True):
             contrast = matrix.contrasts.get((system, column)) if tested else None
-            text = "" if value is None else _number(value)
+            text = "" if value is None else format_value(value)
             is_best = len(means) > 1 and bool(text) and text == highest
             cells.append(Cell(text, _mark(contrast) if contrast else "", is_best))
         rows.append(tuple(cells))
@@ -218,8 +227,8 @@ def _contrast_table(matrix: Matrix) -> Table:
     rows = []
     for contrast in matrix.contrasts.values():
         texts = [contrast.system, contrast.column, str(contrast.n_queries)]
-        texts += [f"{contrast.difference:+.4f}"]
-        texts += [_p_value(contrast.p_student), _p_value(contrast.p_randomisation)]
+        texts += [format_difference(contrast.difference)]
+        texts += [format_p_value(contrast.p_student), format_p_value(contrast.p_randomisation)]
         rows.append(tuple(map(Cell, texts)))
     caption = (
         f"{matrix.baseline} minus each system, {matrix.measures[0]}: two-sided paired Student's t "
@@ -267,11 +276,17 @@ def _seed_table(matrix: Matrix) -> Table:
             for column in matrix.columns:
                 values = [matrix.mean(system, column, measure) for system in (name, *repeats)]
                 known = [value for value in values if value is not None]
-                text = f"{np.mean(known):.4f} ({np.std(known, ddof=1):.4f})" if known else ""
-                cells.append(Cell(text))
+                cells.append(Cell(_mean_and_spread(known)))
             rows.append(tuple(cells))
     caption = f"{measure}: mean over the seeds, and in brackets their standard deviation."
     return Table(caption, ("System", "Seeds", *matrix.columns), tuple(rows))
+
+
+def _mean_and_spread(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+    return f"{format_value(mean)} ({format_value(spread)})"
 
 
 def _cost_table(costs: Mapping[str, Mapping[str, float]]) -> Table:
@@ -307,11 +322,3 @@ def _content(matrix: Matrix, *, tested: bool = True) -> dict[str, object]:
             for system, frames in matrix.values.items()
         },
     }
-
-
-def _number(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def _p_value(value: float) -> str:
-    return "<0.0001" if value < 0.0001 else _number(value)

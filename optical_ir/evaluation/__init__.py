@@ -5,6 +5,7 @@ from optical_ir.evaluation.measures import DEFAULT_MEASURES, check_measures, eva
 from optical_ir.evaluation.report import FORMATS, render
 from optical_ir.evaluation.reported import describe_qrels, describe_run
 from optical_ir.evaluation.significance import (
+    ALPHA,
     holm_correction,
     randomisation_test,
     student_t_test,
@@ -12,6 +13,7 @@ from optical_ir.evaluation.significance import (
 from optical_ir.evaluation.verification import Verified, verify
 
 __all__ = [
+    "ALPHA",
     "DEFAULT_MEASURES",
     "FORMATS",
     "Comparison",

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation.comparison import Comparison, Contrast
-from optical_ir.evaluation.tables import Cell, Table, layout_latex, layout_markdown, layout_text
+from optical_ir.evaluation.significance import ALPHA
+from optical_ir.evaluation.tables import (
+    Cell,
+    Table,
+    format_difference,
+    format_p_value,
+    format_value,
+    layout_latex,
+    layout_markdown,
+    layout_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_ALPHA = 0.05
-_DECIMALS = 4
 _LAYOUTS: dict[str, Callable[[Table], str]] = {
     "text": layout_text,
     "markdown": layout_markdown,
@@ -93,15 +101,17 @@ def _table_of_means(values: Mapping[str, pd.DataFrame], comparison: Comparison |
         marks = {(c.system, c.measure): _mark(c) for c in comparison.contrasts}
         caption += (
             f" Marked + (-): better (worse) than {comparison.baseline} with a Holm-adjusted p "
-            f"below {_ALPHA} in both tests."
+            f"below {ALPHA} in both tests."
         )
-    best = {measure: _number(max(mean[measure] for mean in means.values())) for measure in first}
+    best = {
+        measure: format_value(max(mean[measure] for mean in means.values())) for measure in first
+    }
     rows = []
     for name, mean in means.items():
         cells = [Cell(name)]
         for measure, value in mean.items():
-            is_best = len(means) > 1 and _number(value) == best[measure]
-            cells.append(Cell(_number(value), marks.get((name, measure), ""), is_best))
+            is_best = len(means) > 1 and format_value(value) == best[measure]
+            cells.append(Cell(format_value(value), marks.get((name, measure), ""), is_best))
         rows.append(tuple(cells))
     return Table(caption, ("System", *first), tuple(rows))
 
@@ -120,8 +130,8 @@ def _table_of_contrasts(comparison: Comparison) -> Table:
     rows = []
     for c in comparison.contrasts:
         p_values = (c.p_student, c.p_student_holm, c.p_randomisation, c.p_randomisation_holm)
-        texts = [c.system, c.measure, str(n_queries), f"{c.difference:+.{_DECIMALS}f}"]
-        texts += [*map(_p_value, p_values), f"{c.wins}/{c.ties}/{c.losses}"]
+        texts = [c.system, c.measure, str(n_queries), format_difference(c.difference)]
+        texts += [*map(format_p_value, p_values), f"{c.wins}/{c.ties}/{c.losses}"]
         rows.append(tuple(map(Cell, texts)))
     return Table(caption, header, tuple(rows), n_labels=2)
 
@@ -134,18 +144,9 @@ def _means(values: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
 
 
 def _mark(contrast: Contrast) -> str:
-    if max(contrast.p_student_holm, contrast.p_randomisation_holm) >= _ALPHA:
+    if max(contrast.p_student_holm, contrast.p_randomisation_holm) >= ALPHA:
         return ""
     return "+" if contrast.difference > 0 else "-"
-
-
-def _number(value: float) -> str:
-    return f"{value:.{_DECIMALS}f}"
-
-
-def _p_value(value: float) -> str:
-    smallest = 10**-_DECIMALS
-    return f"<{smallest:.{_DECIMALS}f}" if value < smallest else _number(value)
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,6 +7,9 @@ ignores its seed.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+ALPHA = 0.05
+"""A difference is significant where its corrected p-values are below this."""
+
 _CHUNK_VALUES = 1 << 20
 
 

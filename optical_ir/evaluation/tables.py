@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+_DECIMALS = 4
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -35,6 +36,22 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     n_labels: int = 1
+
+
+def format_value(value: float) -> str:
+    """Round the value of a measure to the decimals of all tables."""
+    return f"{value:.{_DECIMALS}f}"
+
+
+def format_difference(value: float) -> str:
+    """Round a difference of values likewise, with its sign."""
+    return f"{value:+.{_DECIMALS}f}"
+
+
+def format_p_value(value: float) -> str:
+    """Round a p-value likewise; one too small for these decimals is said to be below the last."""
+    smallest = 10**-_DECIMALS
+    return f"<{format_value(smallest)}" if value < smallest else format_value(value)
 
 
 def layout_text(table: Table) -> str:
