@@ -28,11 +28,13 @@ ALL = "all"
 MEAN = "mean"
 
 
-class Contrast(NamedTuple):
-    """The first student minus a system on one task, or on the mean of several.
+class ColumnContrast(NamedTuple):
+    """The baseline, which is the first student, against a system in one column of a matrix.
 
-    `p_student` and `p_randomisation` are Holm-adjusted over the contrasts of the matrix, each test
-    on its own. Those of a mean are over the queries of all its tasks together.
+    `difference` is baseline minus system, above 0 where the baseline is better; that of
+    `optical_ir.evaluation.Contrast` is the other way round. `p_student` and `p_randomisation` are
+    Holm-adjusted over the contrasts of the matrix, each test on its own; those of a mean are over
+    the queries of all its tasks together.
     """
 
     system: str
@@ -101,7 +103,7 @@ class Matrix:
         return float(np.mean([frame[measure].mean() for frame in tasks.values()]))
 
     @cached_property
-    def contrasts(self) -> dict[tuple[str, str], Contrast]:
+    def contrasts(self) -> dict[tuple[str, str], ColumnContrast]:
         """Contrasts on the first measure by system and column."""
         measure = self.measures[0]
         pairs = {
@@ -121,7 +123,7 @@ class Matrix:
             own, other = (self.mean(s, column, measure) for s in (self.baseline, system))
             difference = (own or 0.0) - (other or 0.0)
             p_values = float(student[number]), float(randomised[number])
-            found[system, column] = Contrast(system, column, len(ours), difference, *p_values)
+            found[system, column] = ColumnContrast(system, column, len(ours), difference, *p_values)
         return found
 
     @property

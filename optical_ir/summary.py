@@ -23,7 +23,7 @@ from optical_ir.evaluation.tables import (
 from optical_ir.experiment import Experiment
 from optical_ir.figures import draw_matrices, draw_sizes
 from optical_ir.files import write_file
-from optical_ir.matrix import ALL, MEAN, Contrast, Matrix, evaluate_forms, make_matrices
+from optical_ir.matrix import ALL, MEAN, ColumnContrast, Matrix, evaluate_forms, make_matrices
 from optical_ir.one_vector import run_one_vector
 from optical_ir.pipeline import Pipeline
 from optical_ir.systems import TEACHER, ZERO_SHOT, run_systems
@@ -165,7 +165,7 @@ def verdict(matrix: Matrix) -> str:
     return "\n".join(lines)
 
 
-def _change(contrast: Contrast) -> str:
+def _change(contrast: ColumnContrast) -> str:
     return f"{contrast.column} ({contrast.difference:+.3f})"
 
 
@@ -217,7 +217,7 @@ def _counts(matrix: Matrix) -> str:
     return ", ".join(str(len(frame)) for frame in frames.values())
 
 
-def _mark(contrast: Contrast) -> str:
+def _mark(contrast: ColumnContrast) -> str:
     if not contrast.is_significant:
         return ""
     return "-" if contrast.difference > 0 else "+"
