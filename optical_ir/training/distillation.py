@@ -19,6 +19,7 @@ from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.records import BitextPair
 from optical_ir.training.batches import LengthGroupedBatches, MixedBatches
 from optical_ir.training.collator import BitextCollator
+from optical_ir.training.dev_retrieval import DevRetrieval
 from optical_ir.training.interpolation import copy_weights, interpolate_weights
 from optical_ir.training.lora import adapter_weights, check_base
 from optical_ir.training.loss_factory import LossFactory, make_loss
@@ -31,7 +32,7 @@ from optical_ir.training.mixture import (
     split_parts,
     with_english,
 )
-from optical_ir.training.monitor import DevRetrieval, TrainingLog, plot_curves, read_log
+from optical_ir.training.monitor import TrainingLog, plot_curves, read_log
 from optical_ir.training.settings import DistillationSettings
 from optical_ir.training.student import start_student
 from optical_ir.training.trainer import QuietTrainer, claim, training_arguments

@@ -1,4 +1,4 @@
-"""What a training shows of itself: a JSONL log, dev retrieval, curves and progress."""
+"""What a training shows of itself: a JSONL log, curves and progress."""
 
 import json
 import time
@@ -6,20 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import torch
 from rich.progress import Progress, TaskID
 from sentence_transformers import MultiVectorEncoder
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-
-from optical_ir.models.encoder import (
-    TokenVectors,
-    encode_documents,
-    encode_queries,
-    has_fast_bfloat16,
-)
-from optical_ir.models.maxsim import maxsim_scores
-from optical_ir.records import BitextPair
 
 _PANELS = {
     "Losses": ("loss", "transport", "greedy", "pooled", "contrastive", "score_divergence"),
@@ -34,32 +23,6 @@ class LoggedLoss(Protocol):
 
     model: MultiVectorEncoder
     statistics: dict[str, float]
-
-
-class DevRetrieval:
-    """Translation retrieval on held-out pairs: each foreign sentence seeks its English one.
-
-    The English sentences are encoded once, by the teacher, as documents; the student encodes the
-    foreign ones as queries. The measure is RR@10. It needs no judgements.
-    """
-
-    def __init__(self, teacher: MultiVectorEncoder, pairs: Sequence[BitextPair]) -> None:
-        self.queries = [pair.source for pair in pairs]
-        self.documents: list[TokenVectors] = encode_documents(
-            teacher, [pair.target for pair in pairs]
-        )
-
-    def __call__(self, student: MultiVectorEncoder) -> float:
-        """Mean RR@10 over the pairs, between 0 and 1."""
-        was_training = student.training
-        fast = has_fast_bfloat16(student.device)
-        with torch.autocast(student.device.type, torch.bfloat16, enabled=fast):
-            vectors = encode_queries(student.eval(), self.queries)
-        student.train(was_training)
-        scores = maxsim_scores(vectors, self.documents)
-        own = scores.diagonal()[:, None]
-        ranks = (scores > own).sum(1) + 1
-        return float(np.where(ranks <= 10, 1 / ranks, 0).mean())
 
 
 class TrainingLog(TrainerCallback):

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from rich.progress import Progress
 from sentence_transformers import MultiVectorEncoder
@@ -17,9 +16,8 @@ from transformers import TrainerCallback
 from optical_ir.errors import DataError
 from optical_ir.files import check_output, write_folder
 from optical_ir.models.dropout import set_dropout
-from optical_ir.models.encoder import encode_documents, encode_queries, has_fast_bfloat16
 from optical_ir.models.folder import fingerprint, write_description
-from optical_ir.models.maxsim import maxsim_scores
+from optical_ir.training.dev_retrieval import DevSearch
 from optical_ir.training.monitor import TrainingLog, plot_curves, read_log
 from optical_ir.training.teacher_loss import TeacherLoss
 from optical_ir.training.teacher_settings import TeacherSettings
@@ -164,33 +162,3 @@ def _trainer(
             scorer=scorer,
         ),
     )
-
-
-class DevSearch:
-    """Search for held-out queries in a sample of the documents.
-
-    Each query is searched among the same documents; any document relevant to it counts. The
-    measure is RR@10.
-    """
-
-    def __init__(self, dev: Triples, doc_ids: Sequence[str]) -> None:
-        self.query_ids = sorted({row.query_id for row in dev.rows})
-        self.queries = [dev.queries[query_id] for query_id in self.query_ids]
-        self.documents = [dev.document(doc_id) for doc_id in doc_ids]
-        pairs = {(row.query_id, row.positive) for row in dev.rows}
-        self.relevant = np.array(
-            [[(query_id, doc_id) in pairs for doc_id in doc_ids] for query_id in self.query_ids]
-        )
-
-    def __call__(self, encoder: MultiVectorEncoder) -> float:
-        """Mean RR@10 over the queries, between 0 and 1."""
-        was_training = encoder.training
-        fast = has_fast_bfloat16(encoder.device)
-        with torch.autocast(encoder.device.type, torch.bfloat16, enabled=fast):
-            queries = encode_queries(encoder.eval(), self.queries)
-            documents = encode_documents(encoder, self.documents)
-        encoder.train(was_training)
-        scores = maxsim_scores(queries, documents)
-        own = np.where(self.relevant, scores, -np.inf).max(1, keepdims=True)
-        ranks = (scores > own).sum(1) + 1
-        return float(np.where(ranks <= 10, 1 / ranks, 0).mean())

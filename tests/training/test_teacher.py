@@ -20,7 +20,7 @@ from optical_ir.models import center_encoder, embedding_space, load_encoder, rea
 from optical_ir.models.dropout import set_dropout
 from optical_ir.records import Qrel, ScoredDoc
 from optical_ir.training import TeacherSettings, Triple, Triples, draw_triples, train_teacher
-from optical_ir.training.teacher import DevSearch
+from optical_ir.training.dev_retrieval import DevSearch
 from optical_ir.training.teacher_loss import TeacherLoss
 from optical_ir.training.triples import TripleCollator, as_dataset, score_rows, split_triples
 
