@@ -1,5 +1,6 @@
 """Experiment files: what is read, and what is refused before any work."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from optical_ir.errors import ConfigError
 from optical_ir.experiment_file import read_experiment
 from optical_ir.training import DistillationSettings, TeacherSettings
 
-EXPERIMENTS = sorted((Path(__file__).resolve().parent.parent / "experiments").glob("*.toml"))
+ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.toml"))
 
 WHOLE = """
 name = "tiny"
@@ -58,6 +60,14 @@ def read(tmp_path):
         return read_experiment(tmp_path / "e.toml")
 
     return read_text
+
+
+def test_the_example_of_the_documentation_is_read(read):
+    page = (ROOT / "docs" / "experiments.md").read_text("utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    experiment = read(example)
+    assert experiment.name == "mine"
+    assert set(experiment.students) == {"optical", "pooled", "single", "code-switching"}
 
 
 def test_every_key_arrives_where_it_belongs(read):
