@@ -28,7 +28,7 @@ from optical_ir.models import (
     read_description,
 )
 from optical_ir.records import BitextPair
-from optical_ir.training import DistillationSettings, PooledLoss, distil
+from optical_ir.training import DistillationSettings, PooledLoss, distil, read_log
 
 SETTINGS = DistillationSettings(
     max_steps=8,
@@ -39,6 +39,7 @@ SETTINGS = DistillationSettings(
     evaluate_every=4,
     save_every=3,
 )
+CLOCKS = ("seconds", "cpu_seconds")
 WORDS = "the a cat dog bird house water tree red big small old sees eats near under and".split()
 
 
@@ -64,8 +65,7 @@ def finished(tiny_encoder, bitext, tmp_path_factory):
 def log_of(folder):
     """Give the rows of a log without what differs from time to time."""
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    clocks = ("seconds", "cpu_seconds")
-    return [{key: row[key] for key in row if key not in clocks} for row in rows]
+    return [{key: row[key] for key in row if key not in CLOCKS} for row in rows]
 
 
 def weights(folder):
@@ -143,6 +143,23 @@ def test_killed_run_goes_on_to_the_same_bytes(
     distil(teacher, bitext, output, settings=SETTINGS)
     assert weights(output) == weights(finished)
     assert log_of(output) == log_of(finished)
+
+
+def test_seconds_go_on_from_those_before_a_kill(teacher, bitext, kill_after, tmp_path):
+    settings = dataclasses.replace(SETTINGS, save_every=2)
+    kill_after(5, distil, teacher, bitext, tmp_path / "student", settings=settings)
+    log = tmp_path / "student.tmp" / "log.jsonl"
+    # As if the first attempt had been slow, so that clocks which start anew would show.
+    rows = [{key: row[key] + 1000 * (key in CLOCKS) for key in row} for row in read_log(log)]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    distil(teacher, bitext, tmp_path / "student", settings=settings)
+    timed = [row for row in read_log(tmp_path / "student" / "log.jsonl") if "seconds" in row]
+    assert [row["step"] for row in timed] == [2, 4, 6, 8]
+    for clock in CLOCKS:
+        values = [row[clock] for row in timed]
+        assert values == sorted(values)
+        assert values[:2] == [row[clock] for row in rows if clock in row]
+        assert values[-1] < 2000, "the seconds before the kill are counted once"
 
 
 def test_run_killed_twice_and_while_saving_goes_on(finished, teacher, bitext, tmp_path, kill_after):
