@@ -21,19 +21,28 @@ def check_base(base: str | Path | None, teacher: MultiVectorEncoder) -> str | Pa
     Raises
     ------
     ConfigError
-        If there is none, it does not load, or it is another encoder.
+        If there is none, it does not load, it is another encoder, or it keeps other lengths.
     """
     if base is None:
         raise ConfigError(
             "lora_rank: a student of adapters is loaded with its teacher, expected the teacher's "
             "folder or name, found none. Give it as base, or set lora_rank to 0."
         )
-    found, expected = fingerprint(load_encoder(base, device="cpu")), fingerprint(teacher)
+    loaded = load_encoder(base, device="cpu")
+    found, expected = fingerprint(loaded), fingerprint(teacher)
     if found != expected:
         raise ConfigError(
             f"base: expected the folder or name of the teacher, with fingerprint {expected}, found "
             f"{found} in {str(base)!r}. Save the teacher, and give it as loaded from there."
         )
+    # A fingerprint has no lengths, and a student of adapters is loaded with those of its base.
+    for name in ("query_length", "document_length"):
+        found, expected = getattr(loaded[0], name), getattr(teacher[0], name)
+        if found != expected:
+            raise ConfigError(
+                f"base: expected {name} {expected} as the teacher has, found {found} in "
+                f"{str(base)!r}. Save the teacher, and give it as loaded from there."
+            )
     return base
 
 

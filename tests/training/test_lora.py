@@ -163,6 +163,21 @@ def test_a_base_that_is_not_the_teacher_is_refused(
         )
 
 
+@pytest.mark.parametrize("name", ["query_length", "document_length"])
+def test_a_base_of_other_lengths_is_refused(teacher_folder, bitext, tmp_path, name):
+    teacher = load_encoder(teacher_folder, device="cpu", **{name: 8})
+    with pytest.raises(ConfigError, match=rf"base: expected {name} 8 .* found \d+ in .* Save the"):
+        distil(teacher, bitext, tmp_path / "s", settings=SETTINGS, base=teacher_folder)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("task", ["query", "document"])
+def test_a_base_of_another_prompt_is_refused(teacher_folder, bitext, tmp_path, task):
+    teacher = load_encoder(teacher_folder, device="cpu", **{f"{task}_prompt": "cat: "})
+    with pytest.raises(ConfigError, match=r"base: expected .* with fingerprint"):
+        distil(teacher, bitext, tmp_path / "s", settings=SETTINGS, base=teacher_folder)
+
+
 def test_without_peft_its_extra_is_named(teacher, teacher_folder, bitext, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(DependencyError, match=r"pip install 'optical-ir\[lora\]'"):
