@@ -26,8 +26,7 @@ from optical_ir.collections import Collection, load_collection
 from optical_ir.console import track
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation import describe_qrels, describe_run
-from optical_ir.experiment import Experiment, Student, StudentPlan, Task
-from optical_ir.files import sha256_file
+from optical_ir.experiment import Experiment, Student, Task
 from optical_ir.mining import open_triples
 from optical_ir.models import (
     center_encoder,
@@ -54,6 +53,7 @@ from optical_ir.training_data import (
     bitext_parts,
     read_language_bitext,
     read_language_lexicon,
+    settings_of_training,
     switched_parts,
 )
 from optical_ir.trec import Run, read_qrels, read_run, read_topics, write_qrels, write_run
@@ -206,7 +206,7 @@ class Pipeline:
     def student(self, student: Student) -> Path:
         """Folder of a student, trained if it is not there."""
         folder = self.students_folder / student.name
-        settings = self._student_settings(student)
+        settings = {"space": self.space} | settings_of_training(self.experiment, self.data, student)
         if not is_done(folder, settings_of(read_description(folder)), settings):
             switch_on = student.plan.switch_on
             if switch_on is None:
@@ -226,45 +226,6 @@ class Pipeline:
                 progress=self.progress,
             )
         return folder
-
-    def _student_settings(self, student: Student) -> dict[str, Any]:
-        """Give all that decides what a student becomes."""
-        plans = {name: self.experiment.languages[name] for name in student.languages}
-        settings: dict[str, Any] = {
-            "languages": student.languages,
-            "settings": asdict(student.settings),
-            "space": self.space,
-        }
-        if student.plan.switch_on is not None:
-            lexicons = [plan.lexicon for plan in plans.values() if plan.lexicon is not None]
-            return settings | {
-                "switch_on": student.plan.switch_on,
-                "switch_probability": student.plan.switch_probability,
-                "lexicons": {file: sha256_file(self.data / file) for file in lexicons},
-            }
-        plan, usual = student.plan, StudentPlan()
-        return settings | {
-            **{
-                key: getattr(plan, key)
-                for key in ("max_pairs", "source_exponent", "misaligned")
-                if getattr(plan, key) != getattr(usual, key)
-            },
-            **self._likeness_settings(plan),
-            "exclude_sources": {
-                name: plan.exclude_sources for name, plan in plans.items() if plan.exclude_sources
-            },
-            "bitext": {
-                file: {"share": share, "sha256": sha256_file(self.data / file)}
-                for plan in plans.values()
-                for file, share in plan.shares().items()
-            },
-        }
-
-    def _likeness_settings(self, plan: StudentPlan) -> dict[str, Any]:
-        if plan.like is None:
-            return {}
-        sha256 = sha256_file(self.data / plan.like)
-        return {"like": {"topics": plan.like, "sha256": sha256, "share": plan.like_share}}
 
     def index_folder(self, key: str) -> Path:
         """Folder of the teacher's index of a collection, built if it is not there."""

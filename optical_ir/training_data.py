@@ -3,8 +3,10 @@
 import hashlib
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 from optical_ir.collections import (
     Collection,
@@ -15,6 +17,7 @@ from optical_ir.collections import (
 )
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.experiment import Experiment, Student, StudentPlan
+from optical_ir.files import sha256_file
 from optical_ir.records import BitextPair
 from optical_ir.training import BitextPart, CodeSwitcher
 from optical_ir.trec import read_topics
@@ -99,6 +102,42 @@ def balance_sources(
     return [
         BitextPart(name, pairs, part.share * sizes[name] / total) for name, pairs in split.items()
     ]
+
+
+def settings_of_training(experiment: Experiment, data: Path, student: Student) -> dict[str, Any]:
+    """Give all that decides what a student becomes, but for its teacher; files by their hashes."""
+    languages = {name: experiment.languages[name] for name in student.languages}
+    settings: dict[str, Any] = {
+        "languages": student.languages,
+        "settings": asdict(student.settings),
+    }
+    plan, usual = student.plan, StudentPlan()
+    if plan.switch_on is not None:
+        lexicons = [item.lexicon for item in languages.values() if item.lexicon is not None]
+        return settings | {
+            "switch_on": plan.switch_on,
+            "switch_probability": plan.switch_probability,
+            "lexicons": {file: sha256_file(data / file) for file in lexicons},
+        }
+    chosen = {
+        key: getattr(plan, key)
+        for key in ("max_pairs", "source_exponent", "misaligned")
+        if getattr(plan, key) != getattr(usual, key)
+    }
+    if plan.like is not None:
+        sha256 = sha256_file(data / plan.like)
+        chosen["like"] = {"topics": plan.like, "sha256": sha256, "share": plan.like_share}
+    return settings | {
+        **chosen,
+        "exclude_sources": {
+            name: item.exclude_sources for name, item in languages.items() if item.exclude_sources
+        },
+        "bitext": {
+            file: {"share": share, "sha256": sha256_file(data / file)}
+            for item in languages.values()
+            for file, share in item.shares().items()
+        },
+    }
 
 
 def misalign(pairs: Sequence[BitextPair], share: float, *, seed: int) -> list[BitextPair]:
