@@ -69,16 +69,19 @@ class LanguagePlan:
         Sources, by the third column of the first of these files, whose pairs are left out.
     lexicon : str or None
         Bilingual dictionary for word-by-word translation and code-switching.
+    share : float
+        How often a student of several languages learns this one, relative to the others.
     """
 
     bitext: dict[str, float] = field(default_factory=dict)
     exclude_sources: tuple[str, ...] = ()
     lexicon: str | None = None
+    share: float = 1.0
 
     def shares(self) -> dict[str, float]:
-        """Give the part of the batches that each file gets; they sum to 1."""
+        """Give how often each file is drawn from; they sum to the share of the language."""
         total = sum(self.bitext.values())
-        return {file: share / total for file, share in self.bitext.items()}
+        return {file: self.share * share / total for file, share in self.bitext.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +94,7 @@ class StudentPlan:
         Keys of the experiment's languages; all by default.
     each : bool
         One student a language, which answers the tasks of that language. Otherwise one student
-        learns all of them, equally often, and answers every task.
+        learns all of them, by their shares, and answers every task.
     seeds : tuple of int
         One training each. The first takes part in the comparison, all in the spread.
     max_pairs : int or None

@@ -142,6 +142,8 @@ def _check_tasks(experiment: Experiment) -> None:
 
 def _check_language(name: str, language: LanguagePlan) -> None:
     normalize_language(name)
+    if not language.share > 0:
+        raise ConfigError(f"languages.{name}: share: expected above 0, found {language.share!r}.")
     for file, share in language.bitext.items():
         if not share > 0:
             raise ConfigError(

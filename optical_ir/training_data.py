@@ -42,7 +42,7 @@ def read_language_bitext(
 
 
 def bitext_parts(experiment: Experiment, data: Path, student: Student) -> list[BitextPart]:
-    """Give the bitext of a student's languages, each language as often as the others."""
+    """Give the bitext of a student's languages, each drawn from by its share."""
     parts = []
     for language in student.languages:
         for file, share in experiment.languages[language].shares().items():

@@ -34,6 +34,7 @@ bitext = "bitext.sw-en.tsv"
 [languages.so]
 bitext = { "news.tsv" = 3, "questions.tsv" = 1 }
 lexicon = "so.dict.tsv"
+share = 2
 
 [students.optical]
 seeds = [42, 43]
@@ -82,7 +83,7 @@ def test_every_key_arrives_where_it_belongs(read):
     assert experiment.languages["sw"].bitext == {"bitext.sw-en.tsv": 1.0}
     somali = experiment.languages["so"]
     assert somali.lexicon == "so.dict.tsv"
-    assert somali.shares() == {"news.tsv": 0.75, "questions.tsv": 0.25}
+    assert somali.shares() == {"news.tsv": 1.5, "questions.tsv": 0.5}
     student = experiment.students["optical"]
     assert (student.languages, student.each, student.seeds) == (("sw", "so"), False, (42, 43))
     assert student.settings == DistillationSettings(epochs=2, learning_rate=1e-4)
@@ -153,6 +154,7 @@ def test_packaged_experiments_are_read(path):
             r"fusion: expected two weights, of the student and of BM25, found \[1.0\]",
         ),
         ("epochs = 2", "like_share = 0", "like_share: expected above 0 and at most 1, found 0"),
+        ("share = 2", "share = 0", r"languages.so: share: expected above 0, found 0"),
         ("epochs = 2", "source_exponent = 2", "source_exponent: expected 0 to 1, found 2"),
     ],
 )
