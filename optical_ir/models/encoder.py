@@ -7,6 +7,7 @@ training: its own token vectors, normalised, with prefix, special and punctuatio
 """
 
 import json
+import os
 import string
 import time
 import unicodedata
@@ -70,7 +71,8 @@ def load_encoder(
         sentence-transformers, PyLate or Stanford ColBERT checkpoint, or the folder of a student
         of adapters, whose base is loaded with it.
     device : str, optional
-        Torch device; by default the best one there is.
+        Torch device; by default the best one there is, of several processes that train
+        together each its own.
     query_prompt, document_prompt : str, optional
         Text put before each query and document, for checkpoints that do not store their own.
     query_length, document_length : int, optional
@@ -88,7 +90,7 @@ def load_encoder(
     """
     prompts = {"query": query_prompt, "document": document_prompt}
     given = {task: prompt for task, prompt in prompts.items() if prompt is not None}
-    encoder = _load(name, given, device)
+    encoder = _load(name, given, device or _own_gpu())
     transformer: Any = encoder[0]
     longest = transformer.tokenizer.model_max_length
     if max(query_length or 0, document_length or 0) > longest:
@@ -96,6 +98,11 @@ def load_encoder(
     transformer.query_length = query_length or transformer.query_length
     transformer.document_length = document_length or transformer.document_length
     return encoder
+
+
+def _own_gpu() -> str | None:
+    rank = os.environ.get("LOCAL_RANK")
+    return f"cuda:{rank}" if rank is not None and torch.cuda.is_available() else None
 
 
 def _load(name: str | Path, given: dict[str, str], device: str | None) -> MultiVectorEncoder:

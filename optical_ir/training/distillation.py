@@ -1,6 +1,5 @@
 """Distilling a student query encoder from a teacher and a bitext, resumable after a kill."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -12,7 +11,7 @@ from sentence_transformers import MultiVectorEncoder
 from torch import Tensor
 from transformers import TrainerCallback
 
-from optical_ir.files import check_output, write_folder
+from optical_ir.files import check_output
 from optical_ir.models.adapter import describe_base, save_adapter
 from optical_ir.models.encoder import load_encoder
 from optical_ir.models.folder import fingerprint, write_description
@@ -33,9 +32,10 @@ from optical_ir.training.mixture import (
     with_english,
 )
 from optical_ir.training.monitor import TrainingLog, plot_curves, read_log
+from optical_ir.training.processes import is_first_process, training_folder
 from optical_ir.training.settings import DistillationSettings
 from optical_ir.training.student import start_student
-from optical_ir.training.trainer import QuietTrainer, claim, training_arguments
+from optical_ir.training.trainer import QuietTrainer, training_arguments
 from optical_ir.training.vocabulary import fold_word_embeddings
 
 
@@ -117,14 +117,14 @@ def distil(
         "pairs": len(pairs),
         "origin": origin or {},
     }
-    with write_folder(output, overwrite=overwrite, resume=True) as part:
-        checkpoints = part / "checkpoints"
-        identity = {
-            "bitext": digest_parts(parts),
-            "start": fingerprint(student),
-            "target_length": loss.target_length,
-        }
-        claim(part, {**description, "origin": None, **identity})
+    identity = {
+        **description,
+        "origin": None,
+        "bitext": digest_parts(parts),
+        "start": fingerprint(student),
+        "target_length": loss.target_length,
+    }
+    with training_folder(output, identity, overwrite=overwrite, device=student.device) as part:
         monitor = TrainingLog(
             part / "log.jsonl",
             loss,
@@ -133,13 +133,11 @@ def distil(
             dev=DevRetrieval(teacher, dev) if dev else None,
             progress=progress,
         )
-        trainer = _trainer(student, loss, train, checkpoints, settings)
-        trainer.run(monitor, *callbacks)
-        _save_student(student, part, settings, start)
-        plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
-        write_description(part, description)
-        (part / "claim.json").unlink()
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        _trainer(student, loss, train, part / "checkpoints", settings).run(monitor, *callbacks)
+        if is_first_process():
+            _save_student(student, part, settings, start)
+            plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
+            write_description(part, description)
     return load_encoder(output, device=str(student.device)) if beside else student
 
 

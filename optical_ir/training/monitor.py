@@ -29,7 +29,8 @@ class TrainingLog(TrainerCallback):
     """Writes a JSON line every `log_every` steps, and one for each dev retrieval.
 
     After a resume the lines past the checkpoint are dropped, so every step is logged once. The
-    seconds, and those of the processor, are summed over the attempts.
+    seconds, and those of the processor, are summed over the attempts. Of several processes the
+    first one logs, of its part of the batches.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class TrainingLog(TrainerCallback):
     ) -> None:
         self.path = path
         self.loss = loss
+        # The trainer wraps the model of the loss when several processes train.
+        self.encoder = loss.model
         self.log_every, self.evaluate_every = log_every, evaluate_every
         self.dev = dev
         self.progress, self.title = progress, title
@@ -55,6 +58,8 @@ class TrainingLog(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Drop what a killed run logged after its last checkpoint; measure the start."""
+        if not state.is_world_process_zero:
+            return
         kept = [row for row in read_log(self.path) if row["step"] <= state.global_step]
         self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
         logged = next((row for row in reversed(kept) if "seconds" in row), None)
@@ -72,6 +77,8 @@ class TrainingLog(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Log the step and evaluate when it is due."""
+        if not state.is_world_process_zero:
+            return
         step, last = state.global_step, state.global_step == state.max_steps
         if self.progress is not None and self.task is not None:
             self.progress.update(self.task, completed=step)
@@ -87,7 +94,7 @@ class TrainingLog(TrainerCallback):
 
     def _evaluate(self, step: int) -> None:
         if self.dev is not None:
-            self._append({"step": step, "dev_rr@10": self.dev(self.loss.model)})
+            self._append({"step": step, "dev_rr@10": self.dev(self.encoder)})
 
     def _append(self, row: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as stream:

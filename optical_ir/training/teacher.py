@@ -1,7 +1,6 @@
 """Training a teacher on judged English queries, resumable after a kill."""
 
 import copy
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,14 +13,15 @@ from sentence_transformers.base.sampler import BatchSamplers
 from transformers import TrainerCallback
 
 from optical_ir.errors import DataError
-from optical_ir.files import check_output, write_folder
+from optical_ir.files import check_output
 from optical_ir.models.dropout import set_dropout
 from optical_ir.models.folder import fingerprint, write_description
 from optical_ir.training.dev_retrieval import DevSearch
 from optical_ir.training.monitor import TrainingLog, plot_curves, read_log
+from optical_ir.training.processes import is_first_process, training_folder
 from optical_ir.training.teacher_loss import TeacherLoss
 from optical_ir.training.teacher_settings import TeacherSettings
-from optical_ir.training.trainer import QuietTrainer, claim, training_arguments
+from optical_ir.training.trainer import QuietTrainer, training_arguments
 from optical_ir.training.triples import (
     TripleCollator,
     Triples,
@@ -80,13 +80,13 @@ def train_teacher(
     encoder = _start(start, settings)
     loss = TeacherLoss(encoder, settings)
     description = {"settings": asdict(settings), "triples": len(train.rows)}
-    with write_folder(output, overwrite=overwrite, resume=True) as part:
-        identity = {
-            "data": triples.digest(),
-            "start": fingerprint(encoder),
-            "scorer": scorer and fingerprint(scorer),
-        }
-        claim(part, {**description, **identity})
+    identity = {
+        **description,
+        "data": triples.digest(),
+        "start": fingerprint(encoder),
+        "scorer": scorer and fingerprint(scorer),
+    }
+    with training_folder(output, identity, overwrite=overwrite, device=encoder.device) as part:
         monitor = TrainingLog(
             part / "log.jsonl",
             loss,
@@ -101,13 +101,11 @@ def train_teacher(
         _trainer(encoder, loss, train, part / "checkpoints", settings, scorer).run(
             monitor, *callbacks
         )
-        encoder.save_pretrained(str(part), create_model_card=False)
-        plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
-        space = fingerprint(encoder)
-        description = {"role": "teacher", "space": space, **description, "origin": origin or {}}
-        write_description(part, description)
-        (part / "claim.json").unlink()
-        shutil.rmtree(part / "checkpoints", ignore_errors=True)
+        if is_first_process():
+            encoder.save_pretrained(str(part), create_model_card=False)
+            plot_curves(read_log(part / "log.jsonl"), part / "curves.png")
+            known = {"role": "teacher", "space": fingerprint(encoder), **description}
+            write_description(part, {**known, "origin": origin or {}})
     return encoder
 
 

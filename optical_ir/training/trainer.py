@@ -1,6 +1,5 @@
 """What all trainings share: the trainer, its arguments, and going on after a kill."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -14,8 +13,8 @@ from sentence_transformers.multi_vector_encoder.training_args import (
 from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
-from optical_ir.errors import ConfigError
 from optical_ir.models.encoder import has_fast_bfloat16
+from optical_ir.training.processes import check_batch_size, count_processes, is_first_process
 from optical_ir.training.settings import DistillationSettings
 from optical_ir.training.teacher_settings import TeacherSettings
 
@@ -67,7 +66,13 @@ def training_arguments(
     settings: DistillationSettings | TeacherSettings,
     **more: Any,
 ) -> MultiVectorEncoderTrainingArguments:
-    """Arguments of the trainer; `more` are those that differ between trainings."""
+    """Arguments of the trainer; `more` are those that differ between trainings.
+
+    Batches are shared out among the processes, so a step has `batch_size` rows with any number.
+    """
+    check_batch_size(settings.batch_size)
+    if count_processes() > 1:
+        more["accelerator_config"] = {"split_batches": True}
     return MultiVectorEncoderTrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=settings.epochs,
@@ -92,28 +97,17 @@ def training_arguments(
     )
 
 
-def claim(part: Path, identity: dict[str, Any]) -> None:
-    """Write down what is being made here, or check that an earlier attempt made the same."""
-    path = part / "claim.json"
-    text = json.dumps(identity, sort_keys=True)
-    if path.exists() and path.read_text() != text:
-        raise ConfigError(
-            f"{part}: an unfinished run with other settings or data is here. "
-            "Remove the folder to start anew, or run with the same settings to finish it."
-        )
-    path.write_text(text)
-
-
 def _last_checkpoint(folder: Path) -> str | None:
-    from transformers.trainer_utils import get_last_checkpoint
-
-    if not folder.exists():
-        return None
+    # The trainer writes its state last: without it the run was killed while saving.
+    needed = (_TRAINED, "trainer_state.json")
+    whole = []
     for checkpoint in folder.glob("checkpoint-*"):
-        # The trainer writes its state last: without it the run was killed while saving.
-        if not all((checkpoint / name).exists() for name in (_TRAINED, "trainer_state.json")):
+        if all((checkpoint / name).exists() for name in needed):
+            whole.append(checkpoint)
+        elif is_first_process():
             shutil.rmtree(checkpoint)
-    found: str | None = get_last_checkpoint(str(folder))  # type: ignore[no-untyped-call]
-    if found:
-        logger.info("Resuming from %s.", Path(found).name)
-    return found
+    if not whole:
+        return None
+    last = max(whole, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]))
+    logger.info("Resuming from %s.", last.name)
+    return str(last)
