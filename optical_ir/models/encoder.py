@@ -49,7 +49,9 @@ DOCUMENT_LENGTH = 180
 _WORTHWHILE = 1.2
 """Speed-up of bfloat16 below which float32 is kept; what was seen is 1.8, or below 1."""
 
-_WORD_MARKS = ("\u2581", "\u0120", "##")
+WORD_MARKS = ("\u2581", "\u0120", "##")
+"""What tokenizers write before a piece that starts a word, or before one that does not."""
+
 _PUNCTUATION = frozenset(string.punctuation)
 
 
@@ -192,7 +194,7 @@ def unscored_tokens(tokenizer: "PreTrainedTokenizerBase", prompts: Iterable[str]
 
 
 def _is_punctuation(piece: str) -> bool:
-    for mark in _WORD_MARKS:
+    for mark in WORD_MARKS:
         piece = piece.removeprefix(mark)
     return all(char in _PUNCTUATION or unicodedata.category(char)[0] == "P" for char in piece)
 
