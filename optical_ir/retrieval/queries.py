@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from sentence_transformers import MultiVectorEncoder
+
 from optical_ir.errors import ConfigError
 from optical_ir.models.encoder import (
     TokenVectors,
@@ -32,16 +34,14 @@ class VectorSpace(Protocol):
         """Key of the embedding space, see `optical_ir.models.embedding_space`."""
 
 
-def encode_for(
+def load_for(
     index: VectorSpace,
     encoder: str,
-    queries: Sequence[Query],
     *,
-    batch_size: int = 32,
     max_length: int | None = None,
     device: str | None = None,
-) -> list[TokenVectors]:
-    """Encode queries with an encoder, given by name, that writes into the index's space.
+) -> MultiVectorEncoder:
+    """Load a query encoder, given by name, that writes into the index's space.
 
     Raises
     ------
@@ -60,8 +60,28 @@ def encode_for(
             "collection with this encoder's teacher, or distil a student of the index's. (If it "
             f'is one, made elsewhere: write {{"space": "{index.space}"}} into its optical.json.)'
         )
+    return fast_inference(model)
+
+
+def encode_for(
+    index: VectorSpace,
+    encoder: str,
+    queries: Sequence[Query],
+    *,
+    batch_size: int = 32,
+    max_length: int | None = None,
+    device: str | None = None,
+) -> list[TokenVectors]:
+    """Encode queries with an encoder, given by name, that writes into the index's space.
+
+    Raises
+    ------
+    ConfigError
+        If the encoder writes into another embedding space than the index holds.
+    """
+    model = load_for(index, encoder, max_length=max_length, device=device)
     texts = [query.text for query in queries]
-    return encode_queries(fast_inference(model), texts, batch_size=batch_size)
+    return encode_queries(model, texts, batch_size=batch_size)
 
 
 def check_query_vectors(
