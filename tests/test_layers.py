@@ -16,6 +16,8 @@ MAY_IMPORT = {
     "collections": BASE,
     "evaluation": BASE,
     "retrieval": BASE | {"models"},
+    "columns": set(),
+    "alignment": BASE | {"columns", "models", "transport"},
     "console": set(),
     "toml": {"errors"},
     "experiment": BASE | {"evaluation", "models", "retrieval", "training"},
