@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "fonts": set(),
     "alignment": BASE | {"columns", "models", "transport"},
     "alignment_figure": BASE | {"alignment", "fonts"},
+    "matches": BASE | {"collections", "columns", "models", "retrieval"},
     "console": set(),
     "toml": {"errors"},
     "experiment": BASE | {"evaluation", "models", "retrieval", "training"},
