@@ -8,6 +8,7 @@ import typer
 from optical_ir import __version__
 from optical_ir.cli.bridge import encode_queries, environment, export, index_vectors
 from optical_ir.cli.experiments import demo, reproduce
+from optical_ir.cli.explaining import align, explain
 from optical_ir.cli.indexing import encode, index, prepare
 from optical_ir.cli.judging import compare, evaluate, verify
 from optical_ir.cli.models import build_teacher, distil, train_teacher
@@ -27,6 +28,7 @@ for _verb in (
     *(demo, reproduce),
     *(prepare, build_teacher, train_teacher, distil, encode, index, search, rerank, fuse),
     *(evaluate, compare, verify),
+    *(align, explain),
     *(environment, export, encode_queries, index_vectors),
 ):
     app.command(_verb.__name__.replace("_", "-"))(_verb)

@@ -1,0 +1,89 @@
+"""The verbs that show what an encoder does with single texts: align, explain."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optical_ir.cli.options import Device, Encoder, MaxLength, Overwrite
+
+
+def align(
+    sentence: Annotated[str, typer.Argument(help="In the language of the encoder's queries.")],
+    translation: Annotated[str, typer.Argument(help="The same in English.")],
+    encoder: Encoder,
+    teacher: Annotated[
+        str | None, typer.Option(help="Reads the English sentence; the encoder if not given.")
+    ] = None,
+    plan: Annotated[
+        str, typer.Option(help="entropic, exact, proximal, unbalanced or dustbin.")
+    ] = "entropic",
+    epsilon: Annotated[float, typer.Option(min=0, help="Regularisation; 0 is exact.")] = 0.05,
+    words: Annotated[bool, typer.Option("--words", help="Sum over the tokens of a word.")] = False,
+    best: Annotated[int, typer.Option(min=1, help="English tokens a line.")] = 3,
+    output: Annotated[
+        Path | None, typer.Option(help="Heat map to draw, .png or .svg; must not exist.")
+    ] = None,
+    max_length: MaxLength = None,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Show how a sentence's tokens are transported to those of its translation, as in training."""
+    from optical_ir import alignment as alignments
+    from optical_ir.alignment_figure import check_figure_output, draw_alignment
+    from optical_ir.provenance import write_origin
+
+    if output:
+        check_figure_output(output, overwrite=overwrite)
+    pair = alignments.load_pair(encoder, teacher, max_length=max_length, device=device)
+    found = alignments.align(*pair, sentence, translation, plan=plan, epsilon=epsilon)
+    shown = alignments.group_words(found) if words else found
+    typer.echo(alignments.format_alignment(shown, best=best), nl=False)
+    if output:
+        draw_alignment(shown, output, overwrite=overwrite)
+        texts = {"sentence": sentence, "translation": translation}
+        encoders = {"encoder": encoder, "teacher": teacher, "max_length": max_length}
+        solver = {"plan": plan, "epsilon": epsilon, "words": words}
+        write_origin(output, settings={**texts, **encoders, **solver})
+
+
+def explain(
+    encoder: Encoder,
+    index: Annotated[Path, typer.Option(help="Multi-vector index that `encode` wrote.")],
+    query: Annotated[str, typer.Option(help="Text of the query.")],
+    doc_id: Annotated[
+        list[str] | None,
+        typer.Option(help="Document to explain; may be repeated. The best -k if not given."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Documents from the top.")] = 3,
+    collection: Annotated[
+        str | None,
+        typer.Option(
+            help="What was encoded: 'demo', a folder or an ir_datasets id; by default "
+            "what the index names."
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Encoder of the index's documents; by default what the index names."),
+    ] = None,
+    max_length: MaxLength = None,
+    device: Device = None,
+) -> None:
+    """Show which document token each query token matched, and how much that adds to the score."""
+    from optical_ir import matches
+    from optical_ir.retrieval.index import MultiVectorIndex
+    from optical_ir.retrieval.queries import load_for
+
+    opened = MultiVectorIndex.open(index)
+    docs = matches.open_docs(opened, collection)
+    found = matches.explain(
+        opened,
+        load_for(opened, encoder, max_length=max_length, device=device),
+        matches.load_index_teacher(opened, teacher, device=device),
+        query,
+        docs,
+        doc_ids=doc_id or (),
+        k=k,
+    )
+    typer.echo(matches.format_explanations(found), nl=False)
