@@ -158,7 +158,7 @@ def write_folder(
     if path.is_file():
         raise ConfigError(f"{path} is a file, expected a folder. Choose another output.")
     part = path.with_name(path.name + ".tmp")
-    with _lock(path):
+    with lock_output(path):
         if part.exists() and not resume:
             shutil.rmtree(part)
         done = False
@@ -174,7 +174,14 @@ def write_folder(
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def lock_output(path: Path) -> Iterator[None]:
+    """Hold `<path>.lock` while an output is made.
+
+    Raises
+    ------
+    ConfigError
+        If another process holds it.
+    """
     lock = FileLock(path.with_name(path.name + ".lock"))
     try:
         lock.acquire(timeout=0)
