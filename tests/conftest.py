@@ -288,3 +288,149 @@ def pylate_folder(make_checkpoint, tmp_path_factory) -> Path:
     (dense / "config.json").write_text(json.dumps(shape))
     save_file({"linear.weight": _projection(32)}, dense / "model.safetensors")
     return folder
+
+
+_SMALL = {
+    "d_model": 16,
+    "encoder_layers": 1,
+    "decoder_layers": 1,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 32,
+    "decoder_ffn_dim": 32,
+    "max_position_embeddings": 64,
+    # Wide enough that no two tokens are nearly as likely as each other.
+    "init_std": 1.0,
+}
+_NLLB_CODES = ["eng_Latn", "fra_Latn", "som_Latn", "swh_Latn", "zho_Hans", "zho_Hant"]
+
+
+def _train_pieces(path: Path, kind: str, **settings: object) -> list[str]:
+    """Train a SentencePiece model on the demo's Swahili and English; give its pieces."""
+    import sentencepiece
+
+    from optical_ir.collections import demo_folder
+
+    lines = (demo_folder() / "bitext.sw-en.tsv").read_text("utf-8").splitlines()
+    texts = [text for line in lines for text in line.split("\t")[:2]]
+    with path.open("wb") as stream:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=stream,
+            vocab_size=130,
+            model_type=kind,
+            minloglevel=2,
+            num_threads=1,
+            **settings,
+        )
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    found = [pieces.id_to_piece(index) for index in range(len(pieces))]
+    return [piece for piece in found if piece not in ("<s>", "</s>", "<unk>")]
+
+
+def _make_marian(folder: Path, codes: tuple[str, ...] = ()):
+    import warnings
+
+    from transformers import MarianConfig, MarianMTModel, MarianTokenizer
+
+    pieces = _train_pieces(folder / "source.spm", "unigram")
+    (folder / "target.spm").write_bytes((folder / "source.spm").read_bytes())
+    vocabulary = ["</s>", "<unk>", *pieces, *codes, "<pad>"]
+    ids = {piece: index for index, piece in enumerate(vocabulary)}
+    (folder / "vocab.json").write_text(json.dumps(ids))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
+        tokenizer = MarianTokenizer(
+            *(str(folder / name) for name in ("source.spm", "target.spm", "vocab.json")),
+            source_lang="mul" if codes else "sw",
+            target_lang="mul" if codes else "en",
+            model_max_length=64,
+        )
+    config = MarianConfig(
+        vocab_size=len(ids),
+        pad_token_id=ids["<pad>"],
+        decoder_start_token_id=ids["<pad>"],
+        eos_token_id=0,
+        forced_eos_token_id=0,
+        **_SMALL,
+    )
+    return tokenizer, MarianMTModel, config
+
+
+def _make_m2m100(folder: Path):
+    from transformers import M2M100Config, M2M100ForConditionalGeneration, M2M100Tokenizer
+    from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
+
+    pieces = _train_pieces(folder / "sentencepiece.bpe.model", "bpe")
+    vocabulary = ["<s>", "<pad>", "</s>", "<unk>", *pieces]
+    ids = {piece: index for index, piece in enumerate(vocabulary)}
+    (folder / "vocab.json").write_text(json.dumps(ids))
+    tokenizer = M2M100Tokenizer(
+        *(str(folder / name) for name in ("vocab.json", "sentencepiece.bpe.model")),
+        additional_special_tokens=[f"__{code}__" for code in FAIRSEQ_LANGUAGE_CODES["m2m100"]],
+    )
+    n_rows = len(ids) + len(tokenizer.lang_code_to_id) + tokenizer.num_madeup_words
+    return tokenizer, M2M100ForConditionalGeneration, M2M100Config(vocab_size=n_rows, **_SMALL)
+
+
+def _make_nllb(folder: Path):
+    from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
+
+    _train_pieces(folder / "sentencepiece.bpe.model", "bpe")
+    tokenizer = NllbTokenizer.from_pretrained(folder, extra_special_tokens=_NLLB_CODES)
+    config = M2M100Config(vocab_size=len(tokenizer), **_SMALL)
+    return tokenizer, M2M100ForConditionalGeneration, config
+
+
+def _make_madlad(folder: Path):
+    from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
+
+    ids = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    codes = ["<2en>", "<2sw>", "<2so>", "<2zh_Latn>"]
+    _train_pieces(folder / "spiece.model", "unigram", user_defined_symbols=codes, **ids)
+    tokenizer = T5Tokenizer.from_pretrained(folder, extra_ids=0)
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=16,
+        d_ff=32,
+        d_kv=8,
+        num_layers=1,
+        num_decoder_layers=1,
+        num_heads=2,
+        decoder_start_token_id=0,
+        initializer_factor=3.0,
+    )
+    return tokenizer, T5ForConditionalGeneration, config
+
+
+@pytest.fixture(scope="session")
+def make_translator_folder(tmp_path_factory):
+    """Write a tiny random translation model with the real tokenizer of its family, once a seed."""
+    pytest.importorskip("sentencepiece", reason="the translate extra is not installed")
+    makers = {
+        "marian": _make_marian,
+        "marian-multi": lambda folder: _make_marian(folder, (">>eng<<", ">>fra<<", ">>swh<<")),
+        "m2m100": _make_m2m100,
+        "nllb": _make_nllb,
+        "madlad": _make_madlad,
+    }
+    made: dict[tuple[str, int], Path] = {}
+
+    def make(kind: str, seed: int = 0) -> Path:
+        import torch
+
+        if (kind, seed) in made:
+            return made[kind, seed]
+        folder = made[kind, seed] = tmp_path_factory.mktemp(kind)
+        tokenizer, build, config = makers[kind](folder)
+        torch.manual_seed(seed)
+        model = build(config)
+        for name, weight in model.named_parameters():
+            # So that what comes out depends on what goes in.
+            if "encoder_attn" in name or "EncDecAttention" in name:
+                weight.data.mul_(4)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make

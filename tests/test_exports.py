@@ -29,7 +29,9 @@ def test_exports_are_sorted_and_there(name):
         assert hasattr(module, attribute), attribute
 
 
-@pytest.mark.parametrize("name", ["collections", "evaluation", "models", "training", "transport"])
+@pytest.mark.parametrize(
+    "name", ["collections", "evaluation", "models", "training", "translation", "transport"]
+)
 def test_parts_say_what_they_export(name):
     assert importlib.import_module(f"optical_ir.{name}").__all__
 

