@@ -13,6 +13,7 @@ from optical_ir.cli.indexing import encode, index, prepare
 from optical_ir.cli.judging import compare, evaluate, verify
 from optical_ir.cli.models import build_teacher, distil, train_teacher
 from optical_ir.cli.searching import fuse, rerank, search
+from optical_ir.cli.translating import translate
 from optical_ir.console import STDERR, set_up_logging
 from optical_ir.errors import OpticalError
 
@@ -26,7 +27,18 @@ app = typer.Typer(
 )
 for _verb in (
     *(demo, reproduce),
-    *(prepare, build_teacher, train_teacher, distil, encode, index, search, rerank, fuse),
+    *(
+        prepare,
+        build_teacher,
+        train_teacher,
+        distil,
+        encode,
+        index,
+        translate,
+        search,
+        rerank,
+        fuse,
+    ),
     *(evaluate, compare, verify),
     *(align, explain),
     *(environment, export, encode_queries, index_vectors),
