@@ -2,12 +2,18 @@
 
 import json
 import random
+import re
+import shlex
+from pathlib import Path
 
 import pytest
+import typer
 
+from optical_ir.cli import app
 from optical_ir.collections import demo_folder
 from optical_ir.translation.transformers_engine import TransformersTranslator
 
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "baselines.md"
 SHORT = ("--num-beams", "2", "--max-new-tokens", "8", "--device", "cpu", "--batch-size", "4")
 
 
@@ -148,3 +154,18 @@ def test_what_cannot_be_done_is_refused(cli, arguments, changes, words):
     flags = [part for pair in given.items() if pair[1] is not None for part in pair]
     assert words in cli("translate", *flags).error
     assert list(output.parent.iterdir()) == []
+
+
+def page_commands():
+    blocks = re.findall(r"^```sh\n(.*?)^```", DOCS.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    text = "\n".join(blocks).replace("\\\n", " ")
+    lines = (shlex.split(line, comments=True) for line in text.splitlines())
+    return [line[1:] for line in lines if line and line[0] == "optical-ir"]
+
+
+@pytest.mark.parametrize("arguments", page_commands(), ids=" ".join)
+def test_commands_of_the_page_parse(arguments):
+    group = typer.main.get_command(app)
+    name, *rest = arguments
+    verb = group.get_command(typer.Context(group), name)
+    assert verb.make_context(name, rest).params
