@@ -382,6 +382,15 @@ def _make_nllb(folder: Path):
     return tokenizer, M2M100ForConditionalGeneration, config
 
 
+def _make_mbart50(folder: Path):
+    from transformers import MBart50Tokenizer, MBartConfig, MBartForConditionalGeneration
+
+    _train_pieces(folder / "sentencepiece.bpe.model", "bpe")
+    tokenizer = MBart50Tokenizer.from_pretrained(folder)
+    config = MBartConfig(vocab_size=len(tokenizer), decoder_start_token_id=2, **_SMALL)
+    return tokenizer, MBartForConditionalGeneration, config
+
+
 def _make_madlad(folder: Path):
     from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 
@@ -412,6 +421,7 @@ def make_translator_folder(tmp_path_factory):
         "marian-multi": lambda folder: _make_marian(folder, (">>eng<<", ">>fra<<", ">>swh<<")),
         "m2m100": _make_m2m100,
         "nllb": _make_nllb,
+        "mbart50": _make_mbart50,
         "madlad": _make_madlad,
     }
     made: dict[tuple[str, int], Path] = {}

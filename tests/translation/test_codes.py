@@ -86,6 +86,7 @@ def test_a_language_that_is_not_there_is_refused_with_near_ones(asked, codes, ne
         ("marian-multi", ("Marian", None, "eng", ">>eng<< ", None)),
         ("m2m100", ("M2M-100", "sw", "en", "", "__en__")),
         ("nllb", ("NLLB", "swh_Latn", "eng_Latn", "", "eng_Latn")),
+        ("mbart50", ("mBART-50", "sw_KE", "en_XX", "", "en_XX")),
         ("madlad", ("MADLAD", None, "en", "<2en> ", None)),
     ],
 )
@@ -99,7 +100,9 @@ def test_each_family_is_told_the_languages_in_its_way(make_translator_folder, ki
     found = (pair.family, pair.source, pair.target, pair.prefix, pair.first_token)
     assert found == expected
     pieces = tokenizer.tokenizer.convert_ids_to_tokens(tokenizer.encode(["Maji"])[0][0])
-    shown = {"m2m100": "__sw__", "nllb": "swh_Latn"}.get(kind, pair.prefix.strip() or pieces[0])
+    shown = {"m2m100": "__sw__", "nllb": "swh_Latn", "mbart50": "sw_KE"}.get(
+        kind, pair.prefix.strip() or pieces[0]
+    )
     assert pieces[0] == shown
     assert pieces[-1] == "</s>"
 

@@ -9,7 +9,7 @@ from optical_ir.errors import ConfigError, DependencyError
 from optical_ir.translation import TranslationSettings, load_translator
 from optical_ir.translation.translator import hash_model
 
-KINDS = ["marian", "marian-multi", "m2m100", "nllb", "madlad"]
+KINDS = ["marian", "marian-multi", "m2m100", "nllb", "mbart50", "madlad"]
 SHORT = TranslationSettings(num_beams=2, max_new_tokens=12)
 
 
@@ -37,7 +37,7 @@ def test_neither_batches_nor_order_nor_padding_change_a_translation(load, texts,
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_special_token_is_left_in_a_translation(load, texts, kind):
     for found in load(kind).translate(texts):
-        assert not any(mark in found.text for mark in ("<", ">", "__", "_Latn"))
+        assert not any(mark in found.text for mark in ("<", ">", "__", "_Latn", "_XX"))
         assert found.text == " ".join(found.text.split())
 
 
@@ -49,7 +49,7 @@ def test_stock_generation_gives_the_same(load, make_translator_folder, texts, ki
     tokenizer = translator._tokenizer.tokenizer
     model = AutoModelForSeq2SeqLM.from_pretrained(make_translator_folder(kind))
     prefix = {"marian-multi": ">>eng<< ", "madlad": "<2en> "}.get(kind, "")
-    forced = {"m2m100": "__en__", "nllb": "eng_Latn"}.get(kind)
+    forced = {"m2m100": "__en__", "nllb": "eng_Latn", "mbart50": "en_XX"}.get(kind)
     inputs = tokenizer([prefix + text for text in texts], padding=True, return_tensors="pt")
     # The last token of a Marian translation that does not end is forced to be the end.
     rows = model.generate(
