@@ -59,25 +59,42 @@ class TransformersTranslator:
         }
 
     def translate(self, texts: Sequence[str]) -> list[Translation]:
-        """Translate the texts in one batch, by beam search."""
+        """Translate the texts in one batch, by beam search.
+
+        Raises
+        ------
+        ConfigError
+            If the batch does not fit into memory.
+        """
         ids, is_cut = self._tokenizer.encode(texts)
-        batch = _pad(ids, self._tokenizer.tokenizer.pad_token_id)
-        forced = self._tokenizer.first_id
-        with torch.inference_mode():
-            rows = self._model.generate(
-                **{name: tensor.to(self._device) for name, tensor in batch.items()},
-                num_beams=self._settings.num_beams,
-                max_new_tokens=self._settings.max_new_tokens,
-                do_sample=False,
-                **({} if forced is None else {"forced_bos_token_id": forced}),
-            )
+        rows = self._generate(_pad(ids, self._tokenizer.tokenizer.pad_token_id))
         # The first token is the decoder's start, in M2M-100 the same as the end.
         end = self._model.generation_config.eos_token_id
         ends = set(end if isinstance(end, list) else [end])
         return [
             Translation(self._tokenizer.decode(row), cut, not ends & set(row))
-            for row, cut in zip((row[1:] for row in rows.tolist()), is_cut, strict=True)
+            for row, cut in zip((row[1:] for row in rows), is_cut, strict=True)
         ]
+
+    def _generate(self, batch: Mapping[str, torch.Tensor]) -> list[list[int]]:
+        """Token ids of each text's translation, from the decoder's start to the longest end."""
+        forced = self._tokenizer.first_id
+        try:
+            with torch.inference_mode():
+                rows: list[list[int]] = self._model.generate(
+                    **{name: tensor.to(self._device) for name, tensor in batch.items()},
+                    num_beams=self._settings.num_beams,
+                    max_new_tokens=self._settings.max_new_tokens,
+                    do_sample=False,
+                    **({} if forced is None else {"forced_bos_token_id": forced}),
+                ).tolist()
+        except torch.OutOfMemoryError as err:
+            raise ConfigError(
+                f"expected memory on {self._device} for a batch of {len(batch['input_ids'])} "
+                f"texts and {self._settings.num_beams} beams, found too little. Lower --batch-size "
+                "and go on: what is translated is kept."
+            ) from err
+        return rows
 
 
 def _check_name(name: str) -> None:

@@ -36,6 +36,16 @@ class _Text(NamedTuple):
     text: str
 
 
+class _Work(NamedTuple):
+    """What every text is translated by, see `translate_queries`."""
+
+    translator: Translator
+    cache: TranslationCache
+    tally: "Tally"
+    batch_size: int
+    advance: Callable[[float], None]
+
+
 class Tally:
     """What was translated, and how often and where something was wrong.
 
@@ -107,9 +117,8 @@ def translate_queries(
         With the id of the source.
     """
     texts = (_Text(*query) for query in queries)
-    for text in _translate(
-        texts, lambda text: [" ".join(text.split())], translator, cache, tally, batch_size, advance
-    ):
+    how = _Work(translator, cache, tally, batch_size, advance)
+    for text in _translate(texts, lambda text: [" ".join(text.split())], how):
         yield Query(*text)
 
 
@@ -142,39 +151,26 @@ def translate_docs(
         If sentencex is not installed.
     """
     texts = (_Text(*doc) for doc in docs)
-    for text in _translate(
-        texts,
-        lambda text: split_sentences(text, lang),
-        translator,
-        cache,
-        tally,
-        batch_size,
-        advance,
-    ):
+    how = _Work(translator, cache, tally, batch_size, advance)
+    for text in _translate(texts, lambda text: split_sentences(text, lang), how):
         yield Doc(*text)
 
 
 def _translate(
-    texts: Iterable[_Text],
-    split: Callable[[str], list[str]],
-    translator: Translator,
-    cache: TranslationCache,
-    tally: Tally,
-    batch_size: int,
-    advance: Callable[[float], None],
+    texts: Iterable[_Text], split: Callable[[str], list[str]], how: _Work
 ) -> Iterator[_Text]:
     rest = iter(texts)
     while block := list(islice(rest, _BLOCK)):
         sentences = [split(text) for _, text in block]
         translations = translate_texts(
             (sentence for row in sentences for sentence in row if _has_letters(sentence)),
-            translator,
-            cache,
-            batch_size=batch_size,
-            advance=partial(_advance, advance, len(block)),
+            how.translator,
+            how.cache,
+            batch_size=how.batch_size,
+            advance=partial(_advance, how.advance, len(block)),
         )
         for (text_id, _), row in zip(block, sentences, strict=True):
-            yield _Text(text_id, _render(text_id, row, translations, tally))
+            yield _Text(text_id, _render(text_id, row, translations, how.tally))
 
 
 def _advance(advance: Callable[[float], None], n_texts: int, share: float) -> None:

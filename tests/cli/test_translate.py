@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from optical_ir.cli import app
-from optical_ir.collections import demo_folder
+from optical_ir.collections import demo_folder, load_collection
 from optical_ir.translation.transformers_engine import TransformersTranslator
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "baselines.md"
@@ -125,13 +125,13 @@ def test_a_collection_comes_out_as_a_corpus(cli, model, tmp_path):
     lines = [json.dumps({"id": doc_id, "contents": text}) for doc_id, text in docs]
     (folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
     command = ["translate", "--model", model, "--collection", folder, *SHORT]
-    command += ["--output", tmp_path / "corpus.jsonl"]
+    output = tmp_path / "english" / "corpus.jsonl"
+    command += ["--output", output]
     assert "Give it as --doc-lang" in cli(*command).error
     done = cli(*command, "--doc-lang", "sw")
     assert done.code == 0, done.err
-    rows = [json.loads(line) for line in (tmp_path / "corpus.jsonl").read_text().splitlines()]
-    assert [row["id"] for row in rows] == ["d1", "d2"]
-    origin = json.loads((tmp_path / "corpus.jsonl.json").read_text("utf-8"))
+    assert [doc.doc_id for doc in load_collection(output.parent).iter_docs()] == ["d1", "d2"]
+    origin = json.loads((output.parent / "corpus.jsonl.json").read_text("utf-8"))
     assert (origin["translation"]["texts"], origin["translation"]["sentences"]) == (2, 3)
     assert len(origin["inputs"]["collection"]["sha256"]) == 64
 

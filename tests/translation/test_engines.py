@@ -4,6 +4,7 @@ import random
 import sys
 
 import pytest
+import torch
 
 from optical_ir.errors import ConfigError, DependencyError
 from optical_ir.translation import TranslationSettings, load_translator
@@ -61,6 +62,16 @@ def test_stock_generation_gives_the_same(load, make_translator_folder, texts, ki
     assert [found.text for found in translator.translate(texts)] == [
         translator._tokenizer.decode(row[1:13]) for row in rows.tolist()
     ]
+
+
+def test_too_large_a_batch_says_what_to_do(load, texts, monkeypatch):
+    def fail(**_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    translator = load("marian")
+    monkeypatch.setattr(translator._model, "generate", fail)
+    with pytest.raises(ConfigError, match=r"a batch of 7 texts and 2 beams.*Lower --batch-size"):
+        translator.translate(texts)
 
 
 @pytest.mark.parametrize("kind", ["marian", "m2m100", "nllb", "madlad"])
