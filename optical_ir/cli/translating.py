@@ -128,6 +128,7 @@ def _open_source(
     topics: str | None, collection: str | None, query_lang: str | None, doc_lang: str | None
 ) -> _Source:
     from optical_ir.collections import load_collection, load_queries
+    from optical_ir.translation import check_splitter
 
     if (topics is None) == (collection is None):
         raise ConfigError("expected one of --topics and --collection. Choose one.")
@@ -136,6 +137,7 @@ def _open_source(
             raise ConfigError("expected the language of the topics. Give it as --query-lang.")
         queries = load_queries(topics)
         return _Source("topics", queries, len(queries), query_lang, topics)
+    check_splitter()
     name = str(collection)
     source = load_collection(name)
     lang = doc_lang or source.doc_lang

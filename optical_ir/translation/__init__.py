@@ -6,7 +6,7 @@ load_translator -> translate_queries, translate_docs -> write_translated_topics,
 
 from optical_ir.translation.cache import Translation, TranslationCache, open_cache
 from optical_ir.translation.codes import LanguagePair, language_pair, match_code
-from optical_ir.translation.documents import join_sentences, split_sentences
+from optical_ir.translation.documents import check_splitter, join_sentences, split_sentences
 from optical_ir.translation.outputs import write_translated_corpus, write_translated_topics
 from optical_ir.translation.translating import Tally, translate_docs, translate_queries
 from optical_ir.translation.translator import (
@@ -24,6 +24,7 @@ __all__ = [
     "TranslationCache",
     "TranslationSettings",
     "Translator",
+    "check_splitter",
     "join_sentences",
     "language_pair",
     "load_translator",

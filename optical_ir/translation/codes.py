@@ -8,6 +8,7 @@ Sources: the model cards of OPUS-MT, M2M-100, NLLB-200, mBART-50 and MADLAD-400.
 """
 
 import difflib
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from optical_ir.languages import normalize_language
 
 if TYPE_CHECKING:
     from langcodes import Language
+
+logger = logging.getLogger(__name__)
 
 _FAMILIES = {
     "M2M-100": r"__([a-z]{2,3})__",
@@ -131,19 +134,25 @@ def language_tokens(tokenizer: Any) -> tuple[str, dict[str, str]]:
 
 
 def _check_bilingual(tokenizer: Any, source_lang: str, target_lang: str) -> None:
-    """Refuse a Marian model that says it translates into another language than asked for."""
-    asked = normalize_language(source_lang), normalize_language(target_lang)
-    target = getattr(tokenizer, "target_lang", None)
-    try:
-        found = normalize_language(target) if target else asked[1]
-    except ConfigError:
-        # Models of a language group call it by a name of their own.
-        return
-    if found != asked[1]:
+    """Refuse a Marian model that translates into another language; warn if from another one."""
+    source, target = _own_language(tokenizer, "source"), _own_language(tokenizer, "target")
+    if target not in (None, normalize_language(target_lang)):
         raise ConfigError(
-            f"expected a model that translates into {asked[1]!r}, found one into {found!r}. "
+            f"expected a model that translates into {target_lang!r}, found one into {target!r}. "
             "Choose another model or --target-lang."
         )
+    # A model of a near language may be the best there is.
+    if source not in (None, normalize_language(source_lang)):
+        logger.warning("The model translates from %r and is given %r.", source, source_lang)
+
+
+def _own_language(tokenizer: Any, side: str) -> str | None:
+    """Language that a Marian tokenizer says it is of; None for a group such as ``bnt``."""
+    from langcodes.data_dicts import LIKELY_SUBTAGS
+
+    tag = _parse(getattr(tokenizer, f"{side}_lang", None) or "")
+    # CLDR tells the script of single languages only.
+    return _base(tag) if tag and str(tag.language) in LIKELY_SUBTAGS else None
 
 
 def match_code(asked: str, codes: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Translation by CTranslate2, several times as fast on CPUs, from a converted folder."""
+"""Translation by CTranslate2, which is made for CPUs, from a converted folder."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property

@@ -29,16 +29,29 @@ def split_sentences(text: str, lang: str) -> list[str]:
     ----------
     sentencex, the sentence splitter of the Wikimedia language team.
     """
+    check_splitter()
+    from sentencex import segment
+
+    lines = (line for line in text.splitlines() if line.strip())
+    sentences = (sentence for line in lines for sentence in segment(lang, line))
+    return [" ".join(sentence.split()) for sentence in sentences if sentence.strip()]
+
+
+def check_splitter() -> None:
+    """Refuse, before a model is loaded, to work without sentencex.
+
+    Raises
+    ------
+    DependencyError
+        If it is not installed.
+    """
     try:
-        from sentencex import segment
+        import sentencex  # noqa: F401
     except ModuleNotFoundError as err:
         raise DependencyError(
             "Splitting documents into sentences needs sentencex. "
             "Run: pip install 'optical-ir[translate]'"
         ) from err
-    lines = (line for line in text.splitlines() if line.strip())
-    sentences = (sentence for line in lines for sentence in segment(lang, line))
-    return [" ".join(sentence.split()) for sentence in sentences if sentence.strip()]
 
 
 def join_sentences(sentences: Sequence[str]) -> str:

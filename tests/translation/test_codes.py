@@ -122,8 +122,26 @@ def test_other_tokenizers_and_one_language_are_refused():
         language_pair(Tokenizer(), "sw", "swa")
 
 
-def test_a_bilingual_model_is_not_asked_for_another_language(make_translator_folder):
-    from optical_ir.translation import load_translator
+class Bilingual:
+    """Says as a Marian tokenizer of two languages does what they are."""
 
+    def __init__(self, source_lang: str | None, target_lang: str | None) -> None:
+        self.source_lang, self.target_lang = source_lang, target_lang
+
+    def get_vocab(self):
+        """Give one piece."""
+        return {"a": 0}
+
+
+Bilingual.__name__ = "MarianTokenizer"
+
+
+def test_a_bilingual_model_is_not_asked_for_another_language(caplog):
     with pytest.raises(ConfigError, match="translates into 'fr', found one into 'en'"):
-        load_translator(str(make_translator_folder("marian")), "sw", "fr")
+        language_pair(Bilingual("sw", "en"), "sw", "fr")
+    language_pair(Bilingual("swc", "eng"), "sw", "en")
+    language_pair(Bilingual("bnt", "gem"), "sw", "en")
+    language_pair(Bilingual(None, None), "sw", "en")
+    assert caplog.text == ""
+    language_pair(Bilingual("zu", "en"), "xh", "en")
+    assert "The model translates from 'zu' and is given 'xh'" in caplog.text
