@@ -88,14 +88,27 @@ def language_pair(tokenizer: Any, source_lang: str, target_lang: str) -> Languag
     if not tokens:
         _check_bilingual(tokenizer, source_lang, target_lang)
         return LanguagePair(family)
-    target = match_code(target_lang, tokens)
     if family == "Marian":
-        normalize_language(source_lang)
-        return LanguagePair(family, target=target, prefix=f"{tokens[target]} ")
+        return _marian_pair(tokenizer, tokens, source_lang, target_lang)
+    target = match_code(target_lang, tokens)
     source = match_code(source_lang, tokens)
     if family in _NAMES_SOURCE:
         return LanguagePair(family, source, target, first_token=tokens[target])
     return LanguagePair(family, target=target, prefix=f"{tokens[target]} ")
+
+
+def _marian_pair(
+    tokenizer: Any, tokens: Mapping[str, str], source_lang: str, target_lang: str
+) -> LanguagePair:
+    normalize_language(source_lang)
+    try:
+        target = match_code(target_lang, tokens)
+    except ConfigError:
+        # Of several source languages and one target, the vocabulary may name the sources only.
+        if _own_language(tokenizer, "target") == normalize_language(target_lang):
+            return LanguagePair("Marian")
+        raise
+    return LanguagePair("Marian", target=target, prefix=f"{tokens[target]} ")
 
 
 def _is_same(source_lang: str, target_lang: str) -> bool:

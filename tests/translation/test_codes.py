@@ -125,12 +125,12 @@ def test_other_tokenizers_and_one_language_are_refused():
 class Bilingual:
     """Says as a Marian tokenizer of two languages does what they are."""
 
-    def __init__(self, source_lang: str | None, target_lang: str | None) -> None:
-        self.source_lang, self.target_lang = source_lang, target_lang
+    def __init__(self, source_lang: str | None, target_lang: str | None, *pieces: str) -> None:
+        self.source_lang, self.target_lang, self.pieces = source_lang, target_lang, pieces
 
     def get_vocab(self):
-        """Give one piece."""
-        return {"a": 0}
+        """Give one piece and those asked for."""
+        return dict.fromkeys(["a", *self.pieces])
 
 
 Bilingual.__name__ = "MarianTokenizer"
@@ -145,3 +145,11 @@ def test_a_bilingual_model_is_not_asked_for_another_language(caplog):
     assert caplog.text == ""
     language_pair(Bilingual("zu", "en"), "xh", "en")
     assert "The model translates from 'zu' and is given 'xh'" in caplog.text
+
+
+def test_a_marian_model_of_one_target_may_name_its_sources_only():
+    tokenizer = Bilingual("roa", "en", ">>fra<<", ">>ita<<")
+    assert language_pair(tokenizer, "fr", "en").prefix == ""
+    assert language_pair(tokenizer, "en", "it").prefix == ">>ita<< "
+    with pytest.raises(ConfigError, match="found 'de', which is none of its 2"):
+        language_pair(tokenizer, "fr", "de")
