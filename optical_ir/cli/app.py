@@ -27,18 +27,8 @@ app = typer.Typer(
 )
 for _verb in (
     *(demo, reproduce),
-    *(
-        prepare,
-        build_teacher,
-        train_teacher,
-        distil,
-        encode,
-        index,
-        translate,
-        search,
-        rerank,
-        fuse,
-    ),
+    *(prepare, build_teacher, train_teacher, distil, encode, index),
+    *(translate, search, rerank, fuse),
     *(evaluate, compare, verify),
     *(align, explain),
     *(environment, export, encode_queries, index_vectors),
