@@ -2,6 +2,7 @@
 
 import random
 import sys
+import warnings
 
 import pytest
 import torch
@@ -148,7 +149,9 @@ def converted(make_translator_folder, tmp_path_factory):
     def convert(kind, quantization=None):
         folder = tmp_path_factory.mktemp("ct2")
         converter = converters.TransformersConverter(str(make_translator_folder(kind)))
-        converter.convert(str(folder), quantization=quantization, force=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
+            converter.convert(str(folder), quantization=quantization, force=True)
         return str(folder)
 
     return convert
