@@ -8,10 +8,18 @@ from optical_ir.collections.lexicon import Lexicon, read_lexicon, translate_word
 from optical_ir.collections.likeness import select_like
 from optical_ir.collections.load import demo_folder, load_collection, load_qrels, load_queries
 from optical_ir.collections.prepare import prepare
+from optical_ir.collections.probabilistic_lexicon import (
+    ProbabilisticLexicon,
+    TranslationProbability,
+    read_probabilistic_lexicon,
+    write_probabilistic_lexicon,
+)
 
 __all__ = [
     "Collection",
     "Lexicon",
+    "ProbabilisticLexicon",
+    "TranslationProbability",
     "demo_folder",
     "iter_corpus",
     "load_collection",
@@ -23,6 +31,8 @@ __all__ = [
     "read_bitext",
     "read_bitext_sources",
     "read_lexicon",
+    "read_probabilistic_lexicon",
     "select_like",
     "translate_words",
+    "write_probabilistic_lexicon",
 ]
