@@ -136,6 +136,11 @@ class Bm25Index:
             cls(part).close()
         return cls(folder)
 
+    @property
+    def searcher(self) -> Any:
+        """Anserini's `SimpleSearcher`, for queries that are more than text; not thread-safe."""
+        return self._searcher
+
     def search(
         self,
         queries: Iterable[Query],
