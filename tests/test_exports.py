@@ -30,7 +30,11 @@ def test_exports_are_sorted_and_there(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["collections", "evaluation", "models", "training", "translation", "transport"]
+    "name",
+    [
+        *("collections", "evaluation", "models", "training", "translation", "transport"),
+        "word_alignment",
+    ],
 )
 def test_parts_say_what_they_export(name):
     assert importlib.import_module(f"optical_ir.{name}").__all__

