@@ -11,6 +11,7 @@ from optical_ir.cli.experiments import demo, reproduce
 from optical_ir.cli.explaining import align, explain
 from optical_ir.cli.indexing import encode, index, prepare
 from optical_ir.cli.judging import compare, evaluate, verify
+from optical_ir.cli.lexicons import learn_lexicon
 from optical_ir.cli.models import build_teacher, distil, train_teacher
 from optical_ir.cli.searching import fuse, rerank, search
 from optical_ir.cli.translating import translate
@@ -28,7 +29,7 @@ app = typer.Typer(
 for _verb in (
     *(demo, reproduce),
     *(prepare, build_teacher, train_teacher, distil, encode, index),
-    *(translate, search, rerank, fuse),
+    *(translate, learn_lexicon, search, rerank, fuse),
     *(evaluate, compare, verify),
     *(align, explain),
     *(environment, export, encode_queries, index_vectors),

@@ -1,7 +1,7 @@
 """The verbs that make runs: search, rerank, fuse."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,13 @@ def search(
     output: Output,
     encoder: Annotated[
         str | None, typer.Option(help="Query encoder: a student or the teacher; not for BM25.")
+    ] = None,
+    lexicon: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of BM25: translation probabilities (foreign TAB English TAB probability), for "
+            "probabilistic structured queries."
+        ),
     ] = None,
     hits: Annotated[int, typer.Option(min=1, help="Documents a query.")] = 1000,
     tag: Annotated[
@@ -50,22 +57,21 @@ def search(
     from optical_ir.collections import load_queries
     from optical_ir.files import check_output
     from optical_ir.provenance import write_origin
-    from optical_ir.retrieval.bm25 import Bm25Index
     from optical_ir.retrieval.late_interaction import is_late_interaction_index, search_late
     from optical_ir.retrieval.search import search_with
     from optical_ir.trec import write_run
 
     check_output(output, overwrite=overwrite)
-    name = _tag(tag, encoder)
+    name = _tag(tag or ("bm25-psq" if lexicon else None), encoder)
     late = is_late_interaction_index(index)
+    _check_lexicon(index, encoder, lexicon, late=late)
     _check_search(index, encoder, first_stage or first_stage_topics, late=late)
     queries = load_queries(topics)
     others = load_queries(first_stage_topics) if first_stage_topics else None
     settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
     if encoder is None:
-        with Bm25Index(index) as lucene:
-            run = lucene.search(queries, k=hits, k1=k1, b=b)
-        settings |= {"k1": k1, "b": b}
+        run = _search_words(index, queries, lexicon, k=hits, k1=k1, b=b)
+        settings |= {"k1": k1, "b": b, "lexicon": lexicon}
     elif late:
         run = search_late(
             encoder,
@@ -95,9 +101,34 @@ def search(
         )
         settings |= {"max_length": max_length}
     write_run(output, run, tag=name, overwrite=overwrite)
-    inputs = {"topics": topics, "first_stage_topics": first_stage_topics}
+    inputs = {"topics": topics, "first_stage_topics": first_stage_topics, "lexicon": lexicon}
     given = {role: path for role, path in inputs.items() if path}
     write_origin(output, settings=settings, inputs=given)
+
+
+def _search_words(
+    index: Path, queries: list[Any], lexicon: Path | None, *, k: int, k1: float, b: float
+) -> dict[str, list[Any]]:
+    """Search by BM25: the words of the queries, or their translations in a lexicon."""
+    from optical_ir.collections import read_probabilistic_lexicon
+    from optical_ir.retrieval.bm25 import Bm25Index
+    from optical_ir.retrieval.psq import search_psq
+
+    translations = read_probabilistic_lexicon(lexicon) if lexicon else None
+    with Bm25Index(index) as lucene:
+        if translations is None:
+            return lucene.search(queries, k=k, k1=k1, b=b)
+        return search_psq(lucene, queries, translations, k=k, k1=k1, b=b)
+
+
+def _check_lexicon(index: Path, encoder: str | None, lexicon: Path | None, *, late: bool) -> None:
+    is_bm25 = encoder is None and not late and not (index / "embeddings.bin").exists()
+    if lexicon and not is_bm25:
+        found = f"encoder {encoder}" if encoder else "an index of token vectors"
+        raise ConfigError(
+            f"{index}: expected a BM25 index and no encoder for --lexicon, found {found}. Make "
+            "such an index with: optical-ir index, or leave the lexicon out."
+        )
 
 
 def _check_search(index: Path, encoder: str | None, first_stage: str | None, *, late: bool) -> None:
