@@ -69,6 +69,8 @@ class LanguagePlan:
         Sources, by the third column of the first of these files, whose pairs are left out.
     lexicon : str or None
         Bilingual dictionary for word-by-word translation and code-switching.
+    psq_lexicon : str or None
+        Translation probabilities for BM25 over probabilistic structured queries.
     share : float
         How often a student of several languages learns this one, relative to the others.
     """
@@ -76,6 +78,7 @@ class LanguagePlan:
     bitext: dict[str, float] = field(default_factory=dict)
     exclude_sources: tuple[str, ...] = ()
     lexicon: str | None = None
+    psq_lexicon: str | None = None
     share: float = 1.0
 
     def shares(self) -> dict[str, float]:

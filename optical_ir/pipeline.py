@@ -53,6 +53,7 @@ from optical_ir.training_data import (
     bitext_parts,
     read_language_bitext,
     read_language_lexicon,
+    read_language_probabilities,
     settings_of_training,
     switched_parts,
 )
@@ -132,6 +133,7 @@ class Pipeline:
             for file in language.bitext:
                 read_language_bitext(self.experiment, self.data, name, file)
             read_language_lexicon(self.experiment, self.data, name)
+            read_language_probabilities(self.experiment, self.data, name)
         for student in self.experiment.students.values():
             if student.like is not None:
                 read_topics(self.data / student.like)

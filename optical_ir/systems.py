@@ -4,20 +4,23 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from optical_ir.collections import translate_words
+from optical_ir.collections import ProbabilisticLexicon, translate_words
 from optical_ir.console import track
 from optical_ir.experiment import Task
+from optical_ir.files import sha256_file
 from optical_ir.pipeline import Pipeline, SystemRun
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.fusion import fuse_runs
+from optical_ir.retrieval.psq import search_psq
 from optical_ir.retrieval.search import search_with
 from optical_ir.stages import index_hash, read_json, student_settings, weights_hash
-from optical_ir.training_data import read_language_lexicon
+from optical_ir.training_data import read_language_lexicon, read_language_probabilities
 
 ZERO_SHOT = "zero-shot"
 TEACHER = "teacher"
 BM25 = "bm25"
 DICTIONARY = "dictionary"
+PSQ = "psq"
 FUSION = "fusion"
 
 
@@ -43,6 +46,9 @@ def _run_task(pipeline: Pipeline, task: Task) -> dict[str, SystemRun]:
         system = f"{TEACHER}-{name}"
         runs[system] = _dense(pipeline, task, system, pipeline.teacher, queries)
     runs[BM25] = _sparse(pipeline, task, BM25, own)
+    learned = read_language_probabilities(pipeline.experiment, pipeline.data, task.query_lang)
+    if learned is not None:
+        runs[f"{BM25}-{PSQ}"] = _structured(pipeline, task, learned, own)
     lexicon = read_language_lexicon(pipeline.experiment, pipeline.data, task.query_lang)
     if lexicon is not None:
         looked_up = [query._replace(text=translate_words(query.text, lexicon)) for query in own]
@@ -103,3 +109,17 @@ def _sparse(pipeline: Pipeline, task: Task, system: str, queries: Sequence[Query
 
     settings = {"index": read_json(index.folder / "index.json")["corpus_sha256"]}
     return pipeline.make_run(task, system, queries, settings, search)
+
+
+def _structured(
+    pipeline: Pipeline, task: Task, lexicon: ProbabilisticLexicon, queries: Sequence[Query]
+) -> SystemRun:
+    index = pipeline.bm25(task.collection)
+
+    def search() -> dict[str, list[ScoredDoc]]:
+        return search_psq(index, queries, lexicon, k=pipeline.experiment.hits)
+
+    corpus = read_json(index.folder / "index.json")["corpus_sha256"]
+    file = pipeline.experiment.languages[task.query_lang].psq_lexicon
+    settings = {"index": corpus, "psq_lexicon": sha256_file(pipeline.data / str(file))}
+    return pipeline.make_run(task, f"{BM25}-{PSQ}", queries, settings, search)

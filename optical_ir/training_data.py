@@ -11,8 +11,10 @@ from typing import Any
 from optical_ir.collections import (
     Collection,
     Lexicon,
+    ProbabilisticLexicon,
     read_bitext_sources,
     read_lexicon,
+    read_probabilistic_lexicon,
     select_like,
 )
 from optical_ir.errors import ConfigError, DataError
@@ -163,6 +165,16 @@ def read_language_lexicon(experiment: Experiment, data: Path, language: str) -> 
     if plan is None or plan.lexicon is None:
         return None
     return read_lexicon(data / plan.lexicon, query_lang=language)
+
+
+def read_language_probabilities(
+    experiment: Experiment, data: Path, language: str
+) -> ProbabilisticLexicon | None:
+    """Read the translation probabilities of a language into English; None if it has none."""
+    plan = experiment.languages.get(language)
+    if plan is None or plan.psq_lexicon is None:
+        return None
+    return read_probabilistic_lexicon(data / plan.psq_lexicon)
 
 
 def switched_parts(

@@ -19,7 +19,7 @@ from optical_ir.experiment_file import read_experiment
 from optical_ir.files import sha256_file
 from optical_ir.models import read_description
 from optical_ir.pipeline import Pipeline
-from optical_ir.records import ScoredDoc
+from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.search import search_with
 from optical_ir.systems import run_systems
 from optical_ir.training_data import bitext_parts, switched_parts
@@ -660,6 +660,26 @@ def test_a_lexicon_makes_a_rival_of_code_switching_and_one_of_dictionary_queries
     run = read_run(output / "runs" / "run.tiny-sw.bm25-dictionary.trec")
     assert run["q1"][0].doc_id == "d0"
     assert verify(output / "runs").n_runs == len(SYSTEMS) + 3
+
+
+def test_translation_probabilities_make_a_rival_of_structured_queries(data, changed, monkeypatch):
+    asked = {}
+
+    def search_psq(index, queries, lexicon, *, k):
+        asked.update(lexicon.probabilities("ona"))
+        return index.search([Query(q, "cat sees") for q, _ in queries], k=k)
+
+    monkeypatch.setattr("optical_ir.systems.search_psq", search_psq)
+    (data / "psq.tsv").write_text("paka\tcat\t0.9\nona\tsee\t0.5\nona\teat\t0.2\n")
+    pipeline = changed('bitext = "bitext.tsv"', 'bitext = "bitext.tsv"\npsq_lexicon = "psq.tsv"')
+    (runs,) = run_systems(pipeline).values()
+    assert list(runs).index("bm25-psq") == list(runs).index("bm25") + 1
+    assert asked == {"see": 0.5, "eat": 0.2}
+    assert runs["bm25-psq"].run["q2"]
+    assert len(runs["bm25-psq"].origin["settings"]["psq_lexicon"]) == 64
+    (data / "psq.tsv").write_text("paka\tcat\n")
+    with pytest.raises(DataError, match=r"psq.tsv, line 1: expected 3 tab-separated columns"):
+        run_systems(pipeline)
 
 
 def test_switched_rows_are_as_many_as_the_steps_need_and_of_both_languages(data, with_lexicon):
