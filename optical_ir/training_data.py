@@ -1,6 +1,5 @@
 """What the students of an experiment learn from: parts of bitext, or code-switched queries."""
 
-import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from optical_ir.collections import (
     read_bitext_sources,
     read_lexicon,
     read_probabilistic_lexicon,
+    sample_pairs,
     select_like,
 )
 from optical_ir.errors import ConfigError, DataError
@@ -67,7 +67,7 @@ def _choose(pairs: list[BitextPair], data: Path, plan: StudentPlan) -> list[Bite
         queries = [query.text for query in read_topics(data / plan.like)]
         pairs = select_like(pairs, queries, plan.like_share)
     if plan.max_pairs is not None:
-        pairs = sorted(pairs, key=_hash)[: plan.max_pairs]
+        pairs = sample_pairs(pairs, plan.max_pairs)
     return pairs
 
 
@@ -153,10 +153,6 @@ def misalign(pairs: Sequence[BitextPair], share: float, *, seed: int) -> list[Bi
     for place, other in zip(chosen, chosen[1:] + chosen[:1], strict=True):
         noisy[place] = BitextPair(pairs[place].source, pairs[other].target)
     return noisy
-
-
-def _hash(pair: BitextPair) -> bytes:
-    return hashlib.sha256("\t".join(pair).encode()).digest()
 
 
 def read_language_lexicon(experiment: Experiment, data: Path, language: str) -> Lexicon | None:

@@ -54,14 +54,16 @@ def learn_lexicon(
     overwrite: Overwrite = False,
 ) -> None:
     """Learn a lexicon with translation probabilities from a bitext, by aligning its words."""
-    from optical_ir.collections import read_bitext, write_probabilistic_lexicon
+    from optical_ir.collections import read_bitext, sample_pairs, write_probabilistic_lexicon
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
-    from optical_ir.word_alignment import Pruning, make_lexicon, sample_pairs
+    from optical_ir.word_alignment import Pruning, make_lexicon
 
     check_output(output, overwrite=overwrite)
     pruning = Pruning(cumulative, n_translations, min_probability)
-    pairs = sample_pairs(read_bitext(bitext, query_lang=query_lang), max_pairs)
+    pairs = read_bitext(bitext, query_lang=query_lang)
+    if max_pairs is not None:
+        pairs = sample_pairs(pairs, max_pairs)
     encoders = {"encoder": encoder, "teacher": teacher, "max_length": max_length, "device": device}
     solver = {"plan": plan, "epsilon": epsilon, "batch_size": batch_size}
     counts = _count(aligner, pairs, encoders, solver)

@@ -1,6 +1,6 @@
 """Collections, bitext and lexicons: where documents, queries, judgements and pairs come from."""
 
-from optical_ir.collections.bitext import read_bitext, read_bitext_sources
+from optical_ir.collections.bitext import read_bitext, read_bitext_sources, sample_pairs
 from optical_ir.collections.collection import Collection
 from optical_ir.collections.folder import iter_corpus, open_folder
 from optical_ir.collections.irds import open_irds
@@ -32,6 +32,7 @@ __all__ = [
     "read_bitext_sources",
     "read_lexicon",
     "read_probabilistic_lexicon",
+    "sample_pairs",
     "select_like",
     "translate_words",
     "write_probabilistic_lexicon",

@@ -1,7 +1,8 @@
 """Bitext, the sentence pairs that distillation learns from: TSV, TMX or a pair of Moses files."""
 
+import hashlib
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -87,6 +88,15 @@ def read_bitext_sources(
     if len(unique) < len(found):
         logger.info("%s: left out %d duplicate pairs.", path, len(found) - len(unique))
     return unique
+
+
+def sample_pairs(pairs: Iterable[BitextPair], n: int) -> list[BitextPair]:
+    """Give the `n` pairs with the smallest hashes: whatever their order, fewer are among more."""
+    return sorted(pairs, key=_hash)[:n]
+
+
+def _hash(pair: BitextPair) -> bytes:
+    return hashlib.sha256("\t".join(pair).encode()).digest()
 
 
 def _iter_tsv(path: Path, left_out: dict[str, int]) -> Iterator[tuple[BitextPair, str]]:

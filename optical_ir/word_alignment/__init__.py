@@ -5,7 +5,6 @@ from optical_ir.word_alignment.counts import (
     TranslationCounts,
     estimate_probabilities,
     make_lexicon,
-    sample_pairs,
 )
 from optical_ir.word_alignment.statistical import count_by_eflomal
 from optical_ir.word_alignment.transported import count_by_transport
@@ -21,5 +20,4 @@ __all__ = [
     "count_by_transport",
     "estimate_probabilities",
     "make_lexicon",
-    "sample_pairs",
 ]

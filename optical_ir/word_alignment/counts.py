@@ -1,7 +1,6 @@
 """From counts of aligned words to a pruned lexicon of translation probabilities."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from optical_ir.collections.probabilistic_lexicon import (
@@ -9,7 +8,6 @@ from optical_ir.collections.probabilistic_lexicon import (
     TranslationProbability,
 )
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.records import BitextPair
 
 TranslationCounts = dict[str, dict[str, float]]
 """How often a foreign word (first key) was aligned with an English one, both folded."""
@@ -52,18 +50,6 @@ class Pruning:
             raise ConfigError(
                 f"min_probability: expected a value from 1e-6 to 1, found {self.min_probability}."
             )
-
-
-def sample_pairs(pairs: Sequence[BitextPair], max_pairs: int | None) -> list[BitextPair]:
-    """Sample of the pairs, the same whatever their order; larger samples hold smaller ones.
-
-    It is the sample that a student of `max_pairs` is trained on.
-    """
-    if max_pairs is None:
-        return list(pairs)
-    return sorted(pairs, key=lambda pair: hashlib.sha256("\t".join(pair).encode()).digest())[
-        :max_pairs
-    ]
 
 
 def estimate_probabilities(counts: Mapping[str, Mapping[str, float]]) -> TranslationCounts:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from optical_ir.collections import read_bitext
+from optical_ir.collections import read_bitext, sample_pairs
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.records import BitextPair
 
@@ -119,3 +119,10 @@ def test_pairs_of_excluded_sources_are_left_out_and_a_source_not_there_is_named(
     assert "left out 1 pairs of bible" in caplog.text
     with pytest.raises(ConfigError, match="expected source 'bibel' in the third column"):
         read_bitext(path, exclude_sources=["bibel"])
+
+
+def test_samples_depend_on_the_pairs_only_and_hold_each_other():
+    pairs = [BitextPair(f"s{number}", f"t{number}") for number in range(20)]
+    assert sample_pairs(pairs[::-1], 7) == sample_pairs(pairs, 7)
+    assert sample_pairs(pairs, 12)[:7] == sample_pairs(pairs, 7)
+    assert sorted(sample_pairs(pairs, 99)) == sorted(pairs)

@@ -3,16 +3,13 @@
 import pytest
 
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.records import BitextPair
 from optical_ir.word_alignment import (
     Pruning,
     estimate_probabilities,
     make_lexicon,
-    sample_pairs,
 )
 
 COUNTS = {"mto": {"river": 6.0, "pillow": 3.0, "the": 1.0, "none": 0.0}, "na": {"and": 0.5}}
-PAIRS = [BitextPair(f"s{number}", f"t{number}") for number in range(20)]
 
 
 def test_probabilities_of_a_word_sum_to_one_before_pruning():
@@ -66,10 +63,3 @@ def test_a_lexicon_without_translations_is_refused():
     even = {"a": {str(number): 1.0 for number in range(100)}}
     with pytest.raises(DataError, match=r"probability of 0.02 or more, found none. Lower"):
         make_lexicon(even, Pruning(min_probability=0.02))
-
-
-def test_samples_depend_on_the_pairs_only_and_hold_each_other():
-    assert sample_pairs(PAIRS[::-1], 7) == sample_pairs(PAIRS, 7)
-    assert sample_pairs(PAIRS, 12)[:7] == sample_pairs(PAIRS, 7)
-    assert sample_pairs(PAIRS, None) == PAIRS
-    assert sorted(sample_pairs(PAIRS, 99)) == sorted(PAIRS)
