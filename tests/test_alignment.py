@@ -1,5 +1,7 @@
 """Laws of alignments: masses, words, the diagonal, and the loss that training sees."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -42,9 +44,9 @@ def test_cost_is_one_minus_the_cosine_of_the_vectors(alignment, tiny_encoder, ot
 
 
 def test_total_is_the_loss_of_training(alignment, request, tiny_encoder, other_encoder):
-    loss = TransportLoss(
-        other_encoder, tiny_encoder, plan=request.node.callspec.params["alignment"]
-    )
+    # A loss freezes its teacher, and others share this one.
+    teacher = copy.deepcopy(tiny_encoder)
+    loss = TransportLoss(other_encoder, teacher, plan=request.node.callspec.params["alignment"])
     batches = [
         embed_tokens(encoder, encoder.preprocess([text], prompt="query: ", task="query"))
         for encoder, text in ((other_encoder, SOURCE), (tiny_encoder, TARGET))

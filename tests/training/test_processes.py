@@ -54,9 +54,9 @@ def test_two_processes_take_the_steps_of_one(run):
     assert not list(two.parent.glob("by-2.*"))
 
 
-def test_batches_that_cannot_be_shared_out_are_refused(tiny_encoder, bitext, tmp_path, monkeypatch):
+def test_batches_that_cannot_be_shared_out_are_refused(teacher, bitext, tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setattr("optical_ir.training.processes._wait_for_all", lambda device: None)
     settings = DistillationSettings(batch_size=4, max_steps=1, dev_pairs=8)
     with pytest.raises(ConfigError, match="batch_size: expected a multiple of the 3 processes"):
-        distil(tiny_encoder, bitext, tmp_path / "student", settings=settings)
+        distil(teacher, bitext, tmp_path / "student", settings=settings)
