@@ -22,7 +22,7 @@ from optical_ir.pipeline import Pipeline
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.search import search_with
 from optical_ir.systems import run_systems
-from optical_ir.training_data import bitext_parts, switched_parts
+from optical_ir.training_data import bitext_parts, settings_of_training, switched_parts
 from optical_ir.trec import read_qrels, read_run
 
 DOCS = [
@@ -746,6 +746,17 @@ def test_bitext_is_cut_to_what_is_like_queries_and_its_sources_are_balanced(data
         "sourced.tsv, even": 0.5,
     }
     assert sum(len(part.pairs) for part in parts) == 23
+
+
+def test_what_chooses_bitext_decides_what_a_student_becomes(data, changed):
+    found = []
+    lines = ["", "max_pairs = 5", "misaligned = 0.5", "source_exponent = 0.3"]
+    lines += ['like = "tiny/topics.en.tsv"', 'like = "tiny/topics.en.tsv"\nlike_share = 0.8']
+    for line in lines:
+        experiment = changed("each = true", f"each = true\n{line}").experiment
+        ((_, student),) = experiment.students_of("optical", experiment.tasks[0])
+        found.append(json.dumps(settings_of_training(experiment, data, student)))
+    assert len(set(found)) == len(lines)
 
 
 def test_half_of_the_queries_has_its_own_judgements_and_translations(changed):
