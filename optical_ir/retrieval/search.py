@@ -18,6 +18,7 @@ from torch import Tensor
 
 from optical_ir.models.encoder import TokenVectors, has_fast_bfloat16
 from optical_ir.records import Query, ScoredDoc
+from optical_ir.retrieval.gpu_scores import document_scores
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.queries import check_query_vectors, encode_for
 from optical_ir.threads import keep_torch_threads
@@ -25,6 +26,9 @@ from optical_ir.trec import rank_docs
 
 _CHUNK_VALUES = 1 << 21
 """Products held at a time; 4 MiB in bfloat16 stays in the cache of a server core."""
+
+_GPU_CHUNK_VALUES = 1 << 28
+"""The same on a GPU: 1 GiB in float32."""
 
 _QUERY_TOKENS = 1024
 """Query tokens multiplied at a time."""
@@ -137,6 +141,8 @@ def approximate_scores(
     array, shape (n_queries, n_docs), float32
         In bfloat16, within about 0.004 a query token of the exact score.
     """
+    if torch.cuda.is_available():
+        return _gpu_scores(index, vectors)
     half = index.embeddings.dtype == torch.bfloat16 and has_fast_bfloat16(torch.device("cpu"))
     dtype = torch.bfloat16 if half else torch.float32
     stacked = torch.from_numpy(np.concatenate(list(vectors))).to(dtype)
@@ -158,6 +164,22 @@ def approximate_scores(
             index.offsets[first : last + 1] - start,
             query_offsets,
             scores[:, first:last],
+        )
+    return scores
+
+
+def _gpu_scores(
+    index: MultiVectorIndex, vectors: Sequence[TokenVectors]
+) -> npt.NDArray[np.float32]:
+    scores = np.zeros((len(vectors), len(index.doc_ids)), np.float32)
+    n_tokens = sum(len(own) for own in vectors)
+    if not n_tokens:
+        return scores
+    for first, last in _doc_chunks(index.offsets, max(1, _GPU_CHUNK_VALUES // n_tokens)):
+        start, end = index.offsets[first], index.offsets[last]
+        lengths = np.diff(index.offsets[first : last + 1])
+        scores[:, first:last] = document_scores(
+            index.embeddings[start:end], lengths, vectors, device="cuda"
         )
     return scores
 
