@@ -1,5 +1,8 @@
 """Laws of optimal transport plans, and agreement with POT's single-problem solvers."""
 
+import os
+import subprocess
+import sys
 from unittest.mock import patch
 
 import numpy as np
@@ -259,3 +262,16 @@ HALF = torch.full((1, 2), 0.5)
 def test_bad_problems_are_refused(cost, a, b, epsilon, message):
     with pytest.raises(ValueError, match=message):
         solve_plan(cost, a, b, epsilon=epsilon)
+
+
+def test_other_array_libraries_are_not_started(tmp_path):
+    (tmp_path / "jax.py").write_text("raise SystemExit('jax was started')\n")
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", "import optical_ir.transport, sys; print('jax' in sys.modules)"],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"
