@@ -70,7 +70,7 @@ def render(
     if format == "tsv":
         return _tsv(result, values)
     layout = _LAYOUTS[format]
-    return "\n\n".join(layout(table) for table in _tables(result, values)) + "\n"
+    return "\n\n".join(layout(table) for table in comparison_tables(result, values)) + "\n"
 
 
 def _check_values(values: Mapping[str, pd.DataFrame]) -> None:
@@ -85,9 +85,10 @@ def _check_values(values: Mapping[str, pd.DataFrame]) -> None:
             )
 
 
-def _tables(
+def comparison_tables(
     result: Comparison | Mapping[str, pd.DataFrame], values: Mapping[str, pd.DataFrame]
 ) -> list[Table]:
+    """Lay out the means and, if there are any, the contrasts of the systems of `values`."""
     if isinstance(result, Comparison) and result.contrasts:
         return [_table_of_means(values, result), _table_of_contrasts(result)]
     return [_table_of_means(values, None)]
@@ -98,7 +99,7 @@ def _table_of_means(values: Mapping[str, pd.DataFrame], comparison: Comparison |
     first_name, first = next(iter(means.items()))
     marks, caption = {}, f"Means over {_count(len(values[first_name]), 'query')}."
     if comparison:
-        marks = {(c.system, c.measure): _mark(c) for c in comparison.contrasts}
+        marks = {(c.system, c.measure): mark_contrast(c) for c in comparison.contrasts}
         caption += (
             f" Marked + (-): better (worse) than {comparison.baseline} with a Holm-adjusted p "
             f"below {ALPHA} in both tests."
@@ -143,7 +144,8 @@ def _means(values: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
     }
 
 
-def _mark(contrast: Contrast) -> str:
+def mark_contrast(contrast: Contrast) -> str:
+    """``+`` or ``-`` for a system that both tests find better or worse, else nothing."""
     if max(contrast.p_student_holm, contrast.p_randomisation_holm) >= ALPHA:
         return ""
     return "+" if contrast.difference > 0 else "-"

@@ -19,7 +19,9 @@ from optical_ir.files import iter_lines, sha256_text
 from optical_ir.records import Qrel
 from optical_ir.trec import Run, read_qrels, read_run
 
-_RUN_NAME = re.compile(r"run\.(.+)\.([^.]+)\.trec(?:\.gz)?")
+RUN_NAME = re.compile(r"run\.(.+)\.([^.]+)\.trec(?:\.gz)?")
+"""Key and system in the name of a run."""
+
 _CREATED = re.compile(r"\d{4}-\d\d-\d\dT.+")
 _TOLERANCE = 0.5e-4 + 1e-9
 _RESTORE = "Restore the files as they were written together."
@@ -94,7 +96,7 @@ def read_reported_qrels(folder: Path) -> dict[str, list[Qrel]]:
     for path in sorted(folder.glob(qrels_path(folder, "*").name)):
         qrels = read_qrels(path)
         provenance = path.with_name(path.name + ".json")
-        content = _read_provenance(provenance, path)
+        content = read_provenance(provenance, path)
         _check_facts(provenance, content, describe_qrels(path))
         judgements[path.name.removeprefix("qrels.").removesuffix(".txt")] = qrels
     return judgements
@@ -112,7 +114,7 @@ def read_reported_run(
         scores do not decrease strictly, a tag is not the system, a query is not judged or a
         document is there twice; if the provenance is missing or disagrees with anything of this.
     """
-    name = _RUN_NAME.fullmatch(path.name)
+    name = RUN_NAME.fullmatch(path.name)
     if not name:
         raise DataError(
             f"{path}: expected a name as run.KEY.SYSTEM.trec.gz, found {path.name!r}. Rename it."
@@ -161,7 +163,14 @@ def _check_rows(path: Path, system: str, judged: Container[str]) -> None:
         seen.add(query_id)
 
 
-def _read_provenance(path: Path, output: Path) -> dict[str, Any]:
+def read_provenance(path: Path, output: Path) -> dict[str, Any]:
+    """Read the provenance of an output.
+
+    Raises
+    ------
+    DataError
+        If it is missing or no JSON object, or lacks its command, time or versions.
+    """
     if not path.is_file():
         raise DataError(
             f"{output}: expected its provenance in {path}, found none. Copy the file that was "
@@ -189,7 +198,7 @@ def _read_provenance(path: Path, output: Path) -> dict[str, Any]:
 
 def _check_run_provenance(run: Path, system: str, judged: Path) -> None:
     path = run.with_name(run.name.removesuffix(".gz") + ".json")
-    content = _read_provenance(path, run)
+    content = read_provenance(path, run)
     settings, measures = content.get("settings"), content.pop("measures", {})
     found = settings.get("system") if isinstance(settings, dict) else None
     if found != system:
