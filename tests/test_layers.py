@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "matrix": BASE | {"evaluation", "experiment", "pipeline"},
     "costs": {"matrix", "pipeline", "training"},
     "figures": {"matrix"},
+    "reporting": BASE | {"__version__", "collections", "evaluation", "fonts"},
     "summary": BASE
     | {"costs", "evaluation", "experiment", "figures", "matrix", "one_vector", "pipeline"}
     | {"systems"},

@@ -13,6 +13,7 @@ from optical_ir.cli.indexing import encode, index, prepare
 from optical_ir.cli.judging import compare, evaluate, verify
 from optical_ir.cli.lexicons import learn_lexicon
 from optical_ir.cli.models import build_teacher, distil, train_teacher
+from optical_ir.cli.reporting import report
 from optical_ir.cli.searching import fuse, rerank, search
 from optical_ir.cli.translating import translate
 from optical_ir.console import STDERR, set_up_logging
@@ -30,7 +31,7 @@ for _verb in (
     *(demo, reproduce),
     *(prepare, build_teacher, train_teacher, distil, encode, index),
     *(translate, learn_lexicon, search, rerank, fuse),
-    *(evaluate, compare, verify),
+    *(evaluate, compare, verify, report),
     *(align, explain),
     *(environment, export, encode_queries, index_vectors),
 ):
