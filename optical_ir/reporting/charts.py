@@ -79,7 +79,8 @@ def nice_ticks(low: float, high: float, *, n: int = 5) -> list[float]:
     size = 10.0 ** math.floor(math.log10(raw))
     step = size * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * size >= raw - 1e-12)
     start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(start, end + 1)]
+    # As 0.3, not 0.30000000000000004.
+    return [float(f"{index * step:.12g}") for index in range(start, end + 1)]
 
 
 def make_line_chart(

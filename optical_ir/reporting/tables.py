@@ -21,11 +21,10 @@ def title(panel: Panel) -> str:
 
 
 def overview_tables(panels: Sequence[Panel]) -> list[Table]:
-    """Systems by topics on the first measure, a table a collection, over all judged queries."""
+    """Systems by topics on the first measure, a table a collection, of the first panel of a key."""
     by_collection: dict[str, list[Panel]] = {}
-    for panel in panels:
-        if panel.queries == ALL:
-            by_collection.setdefault(panel.collection, []).append(panel)
+    for panel in {panel.key: panel for panel in reversed(panels)}.values():
+        by_collection.setdefault(panel.collection, []).insert(0, panel)
     return [_overview(name, own) for name, own in by_collection.items()]
 
 
