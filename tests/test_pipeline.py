@@ -20,6 +20,7 @@ from optical_ir.files import sha256_file
 from optical_ir.models import read_description
 from optical_ir.pipeline import Pipeline
 from optical_ir.records import Query, ScoredDoc
+from optical_ir.reporting import ReportInputs, write_report
 from optical_ir.retrieval.search import search_with
 from optical_ir.systems import run_systems
 from optical_ir.training_data import bitext_parts, settings_of_training, switched_parts
@@ -434,6 +435,15 @@ def test_a_student_goes_on_from_its_checkpoint(data, finished, copied, monkeypat
         assert reproduce(data / "small.toml", data, copied) == 0
     assert "Resuming from checkpoint-3" in caplog.text
     assert contents(copied) == contents(finished)
+
+
+def test_a_report_of_the_output_has_all_its_runs_and_texts(data, finished, tmp_path):
+    given = {"topics": [str(data / "tiny/topics.sw.tsv")], "collections": [f"tiny={data / 'tiny'}"]}
+    inputs = ReportInputs([finished], baseline="zero-shot", n_permutations=50, **given)
+    page = write_report(inputs, tmp_path / "r.html")[0].read_text("utf-8")
+    for path in finished.glob("runs/*.trec"):
+        assert path.name in page and sha256_file(path) in page
+    assert "What training cost" in page and QUERIES["q1"] in page
 
 
 @pytest.fixture

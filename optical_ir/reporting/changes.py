@@ -44,9 +44,18 @@ class QueryChange(NamedTuple):
 
 
 class SystemChanges(NamedTuple):
-    """Changes of a system in a panel; `wins`, `ties` and `losses` are numbers of queries."""
+    """Changes of a system in a panel.
+
+    Attributes
+    ----------
+    largest : float
+        Largest difference, up or down, of any system in the panel: what shares are of.
+    wins, ties, losses : int
+        Numbers of queries.
+    """
 
     system: str
+    largest: float
     wins: int
     ties: int
     losses: int
@@ -60,29 +69,19 @@ class SystemChanges(NamedTuple):
         return gains + losses
 
 
-def largest_change(panel: Panel) -> float:
-    """Largest difference of any query in a panel; 0 if there is none."""
-    found = [
-        abs(change.difference)
-        for system in panel.comparison.values
-        for change in panel.changes(system)
-    ]
-    return max(found, default=0.0)
-
-
 def list_changes(panel: Panel, texts: Texts) -> list[SystemChanges]:
     """Describe the changes of all systems but the baseline, in the order of the comparison."""
-    largest = largest_change(panel)
+    by_system = {system: panel.changes(system) for system in panel.comparison.values}
+    sizes = [abs(change.difference) for changes in by_system.values() for change in changes]
+    largest = max(sizes, default=0.0)
     found = []
-    for system in panel.comparison.values:
+    for system, own in by_system.items():
         contrast = panel.contrast(system)
         if contrast is not None:
-            changes = [
-                _describe(panel, texts, system, change, largest) for change in panel.changes(system)
-            ]
+            changes = [_describe(panel, texts, system, change, largest) for change in own]
             counts = contrast.wins, contrast.ties, contrast.losses
             mean = format_difference(contrast.difference)
-            found.append(SystemChanges(system, *counts, mean, changes))
+            found.append(SystemChanges(system, largest, *counts, mean, changes))
     return found
 
 

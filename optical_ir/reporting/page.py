@@ -14,7 +14,6 @@ from optical_ir import __version__
 from optical_ir.evaluation.report import comparison_tables, mark_contrast
 from optical_ir.evaluation.tables import Table, format_difference, format_value
 from optical_ir.reporting import charts
-from optical_ir.reporting.changes import largest_change
 from optical_ir.reporting.content import Content, headline, lead
 from optical_ir.reporting.inputs import RunFile
 from optical_ir.reporting.panels import Panel, order_by_mean
@@ -124,7 +123,6 @@ def _panel(content: Content, number: int) -> dict[str, Any]:
         "intervals": _table(interval_table(panel)),
         "tables": [_table(t) for t in comparison_tables(panel.comparison, panel.comparison.values)],
         "changes": content.changes[number],
-        "largest": f"{largest_change(panel):.2g}",
         "missing": content.texts[panel.key].missing,
         "recall": content.recall[number],
         "recall_table": _table(recall_table(panel)),

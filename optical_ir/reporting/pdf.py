@@ -9,7 +9,7 @@ from typing import Any
 from optical_ir.evaluation.report import comparison_tables
 from optical_ir.evaluation.tables import Cell, Table, format_value
 from optical_ir.reporting import charts
-from optical_ir.reporting.changes import SystemChanges, largest_change
+from optical_ir.reporting.changes import SystemChanges
 from optical_ir.reporting.charts import LineChart
 from optical_ir.reporting.content import Content, headline, lead
 from optical_ir.reporting.inputs import RunFile
@@ -78,9 +78,8 @@ def _panel_blocks(content: Content, panel: Panel, number: int) -> Iterator[Block
     changes = content.changes[number]
     if changes:
         yield heading(f"{panel.measure} query by query against {panel.baseline}", 3, keep=1.9)
-        largest = largest_change(panel)
         yield from _pair(
-            [Drawing(1.7, partial(_draw_changes, own, largest), (own.system,)) for own in changes]
+            [Drawing(1.7, partial(_draw_changes, own), (own.system,)) for own in changes]
         )
         yield from _listed_blocks(content, panel, changes)
     yield heading("Recall by depth", 3, keep=3.4)
@@ -147,14 +146,15 @@ def _draw_forest(panel: Panel, part: Any, write: Write) -> None:
     axes.set_xlabel(panel.measure, size=7.5, parse_math=False)
 
 
-def _draw_changes(own: SystemChanges, largest: float, part: Any, write: Write) -> None:
+def _draw_changes(own: SystemChanges, part: Any, write: Write) -> None:
     axes = part.make(left=0.45, bottom=0.2, top=0.4)
     signed = [change.share if change.is_gain else -change.share for change in own.changes]
-    values = [largest * share / 100 for share in signed]
+    values = [own.largest * share / 100 for share in signed]
     colours = [_GAIN if value > 0 else _LOSS for value in values]
     axes.bar(range(len(values)), values, width=0.9, color=colours)
     axes.axhline(0, color="0.4", linewidth=0.6)
-    axes.set_ylim(-1.05 * (largest or 1), 1.05 * (largest or 1))
+    end = 1.05 * (own.largest or 1.0)
+    axes.set_ylim(-end, end)
     axes.set_xticks([])
     counts = f"{own.wins} gained, {own.losses} lost, {own.ties} the same"
     axes.set_title(f"{write(own.system)}: {counts}", size=7.5, loc="left", parse_math=False)

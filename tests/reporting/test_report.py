@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from optical_ir.cli.app import app
 from optical_ir.evaluation import compare
 from optical_ir.evaluation.report import comparison_tables
 from optical_ir.reporting import ReportInputs, write_report
@@ -250,6 +252,14 @@ def test_unanswered_queries_count_and_are_told(output):
     panel = next(p for p in make_content(inputs(output)).panels if p.key == "toy-sw")
     assert panel.notes == ("bm25: 1 of 12 queries have no answer and count 0.",)
     assert panel.comparison.values["bm25"].loc["q1"].sum() == 0
+
+
+def test_the_verb_writes_both_files(output, tmp_path):
+    page = tmp_path / "r.html"
+    done = CliRunner().invoke(app, ["report", str(output), "--output", str(page), "-m", "RR@10"])
+    assert done.exit_code == 0 and page.is_file() and page.with_suffix(".pdf").is_file()
+    again = CliRunner().invoke(app, ["report", str(output), "--output", str(page)])
+    assert again.exit_code == 1 and "--overwrite" in str(again.exception)
 
 
 def test_reported_runs_have_the_figures_of_their_provenance():
