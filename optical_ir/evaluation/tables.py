@@ -78,7 +78,7 @@ def layout_markdown(table: Table) -> str:
         *([_mark_up(cell, _escape_markdown, "**{}**", "{}") for cell in row] for row in table.rows),
     ]
     body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{body}\n\n{_escape_markdown(_caption(table))}"
+    return f"{body}\n\n{_escape_markdown(full_caption(table))}"
 
 
 def layout_latex(table: Table) -> str:
@@ -92,7 +92,7 @@ def layout_latex(table: Table) -> str:
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_escape_latex(_caption(table))}}}",
+            rf"\caption{{{_escape_latex(full_caption(table))}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(map(_escape_latex, table.header)) + r" \\",
@@ -105,7 +105,8 @@ def layout_latex(table: Table) -> str:
     )
 
 
-def _caption(table: Table) -> str:
+def full_caption(table: Table) -> str:
+    """Caption of a layout that sets the best cells in bold, if there are any."""
     has_best = any(cell.is_best for row in table.rows for cell in row)
     return table.caption + " Best of each column in bold." * has_best
 

@@ -15,6 +15,7 @@ from optical_ir.reporting.settings import ReportInputs
 from optical_ir.trec import Run, read_qrels, read_run
 
 _SUFFIXES = (".trec", ".trec.gz")
+_CLOCKS = ("seconds", "cpu_seconds")
 
 
 class RunFile(NamedTuple):
@@ -127,12 +128,9 @@ def read_logs(inputs: ReportInputs) -> dict[str, list[dict[str, Any]]]:
             raise ConfigError(
                 f"{folder}: expected log.jsonl of a training in it, found none. Check the path."
             )
-        logs[name] = [_read_row(folder / "log.jsonl", *line) for line in _lines(folder)]
+        path = folder / "log.jsonl"
+        logs[name] = [_read_row(path, number, line) for number, line in iter_lines(path)]
     return logs
-
-
-def _lines(folder: Path) -> list[tuple[int, str]]:
-    return list(iter_lines(folder / "log.jsonl"))
 
 
 def _read_row(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -140,14 +138,13 @@ def _read_row(path: Path, number: int, line: str) -> dict[str, Any]:
         row = json.loads(line)
     except ValueError as err:
         raise DataError(f"{path}, line {number}: expected JSON, found {line[:60]!r}.") from err
-    is_number = {"step", "seconds"}
-    if not isinstance(row, dict) or not all(
-        isinstance(row.get(name, 0), int | float) for name in is_number
-    ):
-        raise DataError(f"{path}, line {number}: expected an object of numbers, found {row!r}.")
-    if "step" not in row:
-        raise DataError(f"{path}, line {number}: expected a step, found {sorted(row)}.")
-    return row
+    clocks = [row.get(name, 0) for name in _CLOCKS] if isinstance(row, dict) else []
+    if not clocks or not all(isinstance(v, int | float) for v in (row.get("step"), *clocks)):
+        raise DataError(
+            f"{path}, line {number}: expected an object with the number of a step, found "
+            f"{line[:60]!r}. Restore the log as it was written."
+        )
+    return dict(row)
 
 
 def _find_runs(given: Path) -> list[Path]:

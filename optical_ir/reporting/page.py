@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,11 +12,16 @@ from markupsafe import Markup
 
 from optical_ir import __version__
 from optical_ir.evaluation.report import comparison_tables, mark_contrast
-from optical_ir.evaluation.tables import Table, format_difference, format_value
+from optical_ir.evaluation.tables import (
+    format_difference,
+    format_value,
+    full_caption,
+)
 from optical_ir.reporting import charts
 from optical_ir.reporting.content import Content, headline, lead
 from optical_ir.reporting.inputs import RunFile
 from optical_ir.reporting.panels import Panel, order_by_mean
+from optical_ir.reporting.printable import printable
 from optical_ir.reporting.tables import (
     format_interval,
     interval_table,
@@ -25,7 +30,6 @@ from optical_ir.reporting.tables import (
     verdict,
 )
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _N_LISTED = 5
 """Most gained and most lost queries that are listed without being pointed at."""
 
@@ -53,10 +57,11 @@ def render_page(content: Content) -> str:
         title=headline(content),
         lead=lead(content),
         baseline=content.panels[0].baseline,
-        overviews=[_table(table) for table in content.overviews],
+        full_caption=full_caption,
+        overviews=content.overviews,
         panels=[_panel(content, number) for number in range(len(content.panels))],
         curves=content.curves,
-        costs=[_table(table) for table in content.costs],
+        costs=content.costs,
         runs=[_origin(run) for run in content.runs],
         styles=[_style(look) for look in range(content.n_looks)],
         colours=charts.COLOURS,
@@ -69,7 +74,7 @@ def render_page(content: Content) -> str:
     )
 
 
-def origin_facts(run: RunFile) -> list[tuple[str, str]]:
+def _origin_facts(run: RunFile) -> list[tuple[str, str]]:
     """Pairs of label and value that tell where a run comes from."""
     facts = [("File", run.path.name), ("SHA-256", run.sha256)]
     if run.origin is None:
@@ -92,7 +97,7 @@ def origin_facts(run: RunFile) -> list[tuple[str, str]]:
 def _finalize(value: Any) -> Any:
     """Replace what no HTML may hold; Markup, which is made here, stays."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+        return printable(value)
     return value
 
 
@@ -101,18 +106,12 @@ def _style(look: int) -> dict[str, str]:
     return {"dashes": dashes, "marker": marker}
 
 
-def _table(table: Table) -> dict[str, Any]:
-    has_best = any(cell.is_best for row in table.rows for cell in row)
-    names = ("caption", "header", "rows", "n_labels")
-    return {"has_best": has_best, **{name: getattr(table, name) for name in names}}
-
-
 def _panel(content: Content, number: int) -> dict[str, Any]:
     panel = content.panels[number]
     ends = [panel.mean(system) for system in panel.comparison.values]
     ends += [interval.high for interval in panel.intervals.values() if interval]
     ticks = charts.nice_ticks(min(0.0, *ends), max(ends))
-    scale = _Scale(ticks)
+    scale = partial(_scale, ticks)
     return {
         **{name: getattr(panel, name) for name in ("notes", "n_queries", "baseline", "measure")},
         "title": title(panel),
@@ -120,26 +119,21 @@ def _panel(content: Content, number: int) -> dict[str, Any]:
         "ticks": [{"at": scale(tick), "label": f"{tick:g}"} for tick in ticks],
         "rows": [_row(panel, system, scale) for system in order_by_mean(panel)],
         "base_at": scale(panel.mean(panel.baseline)),
-        "intervals": _table(interval_table(panel)),
-        "tables": [_table(t) for t in comparison_tables(panel.comparison, panel.comparison.values)],
+        "intervals": interval_table(panel),
+        "tables": comparison_tables(panel.comparison, panel.comparison.values),
         "changes": content.changes[number],
         "missing": content.texts[panel.key].missing,
         "recall": content.recall[number],
-        "recall_table": _table(recall_table(panel)),
+        "recall_table": recall_table(panel),
     }
 
 
-class _Scale:
+def _scale(ticks: Sequence[float], value: float) -> float:
     """Per cent of the way from the first tick to the last."""
-
-    def __init__(self, ticks: Sequence[float]) -> None:
-        self.low, self.high = ticks[0], ticks[-1]
-
-    def __call__(self, value: float) -> float:
-        return round(100 * (value - self.low) / (self.high - self.low), 2)
+    return round(100 * (value - ticks[0]) / (ticks[-1] - ticks[0]), 2)
 
 
-def _row(panel: Panel, system: str, scale: _Scale) -> dict[str, Any]:
+def _row(panel: Panel, system: str, scale: Callable[[float], float]) -> dict[str, Any]:
     interval, contrast = panel.intervals[system], panel.contrast(system)
     value = format_value(panel.mean(system))
     label = f"{system}: {panel.measure} {value}"
@@ -171,6 +165,6 @@ def _origin(run: RunFile) -> dict[str, Any]:
         "key": run.key,
         "system": run.system,
         "summary": " · ".join(parts),
-        "facts": origin_facts(run),
+        "facts": _origin_facts(run),
         "json": json.dumps(run.origin, indent=2, ensure_ascii=False) if run.origin else "",
     }

@@ -162,8 +162,10 @@ def _draw_changes(own: SystemChanges, part: Any, write: Write) -> None:
 
 
 def _line_drawing(chart: LineChart, *, height: float = 2.6) -> Drawing:
-    names = tuple(line.name for line in chart.lines)
-    return Drawing(height + 0.12 * ((len(names) + 2) // 3), partial(_draw_lines, chart), names)
+    names = (chart.y_label, *(line.name for line in chart.lines))
+    return Drawing(
+        height + 0.12 * ((len(chart.lines) + 2) // 3), partial(_draw_lines, chart), names
+    )
 
 
 def _draw_lines(chart: LineChart, part: Any, write: Write) -> None:
@@ -179,7 +181,8 @@ def _draw_lines(chart: LineChart, part: Any, write: Write) -> None:
             marker=_MARKERS[marker],
             markersize=3,
             linewidth=1.2,
-            label=write(line.name).lstrip("_"),
+            # Labels that start with an underscore would be left out.
+            label=f" {write(line.name)}",
         )
     if chart.is_log:
         ticks = [float(tick.label) for tick in chart.x_ticks]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from optical_ir.evaluation.tables import Table
+from optical_ir.evaluation.tables import Table, full_caption
 from optical_ir.fonts import prepare_labels
+from optical_ir.reporting.printable import printable
 
 PAGE = (8.27, 11.69)
 MARGIN = 0.75
@@ -72,14 +73,15 @@ def lay_out(blocks: Sequence[Block]) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_pdf import PdfPages
 
-    labels = prepare_labels(sorted({text for block in blocks for text in _texts(block)}))
-    written = dict(zip(sorted({t for b in blocks for t in _texts(b)}), labels.texts, strict=True))
+    texts = sorted({text for block in blocks for text in _texts(block)})
+    labels = prepare_labels([printable(text) for text in texts])
+    written = dict(zip(texts, labels.texts, strict=True))
     stream = BytesIO()
     # Fonts are embedded as TrueType, with the table that copying and searching need.
     settings = {"pdf.fonttype": 42, "font.family": labels.families, "axes.unicode_minus": False}
     with matplotlib.rc_context(settings):
         with PdfPages(stream, metadata={"CreationDate": None}) as pdf:
-            sheets = _Sheets(pdf, lambda text: written.get(text, text))
+            sheets = _Sheets(pdf, written.__getitem__)
             for block in blocks:
                 sheets.add(block)
             sheets.finish()
@@ -90,7 +92,11 @@ def _texts(block: Block) -> Iterable[str]:
     if isinstance(block, Text):
         return [block.text]
     if isinstance(block, Table):
-        return [block.caption, *block.header, *(cell.text for row in block.rows for cell in row)]
+        return [
+            full_caption(block),
+            *block.header,
+            *(cell.text for row in block.rows for cell in row),
+        ]
     if isinstance(block, Row):
         return [text for drawing in block.drawings for text in drawing.texts]
     return block.texts
@@ -164,7 +170,7 @@ class _Sheets:
                 self._need(PAGE[1])
                 self._add_row(head, widths, size, n_labels=table.n_labels, colour=_SOFT)
             self._add_row(row, widths, size, n_labels=table.n_labels)
-        self._add_text(note(table.caption))
+        self._add_text(note(full_caption(table)))
         self.y -= 0.12
 
     def _add_row(
@@ -242,6 +248,6 @@ def _fit_columns(table: Table) -> tuple[float, list[float]]:
     columns = zip(
         *(table.header, *([c.text + c.mark for c in row] for row in table.rows)), strict=True
     )
-    lengths = [max(map(len, column)) + 2 for column in columns]
+    lengths = [max(map(len, column)) + 3 for column in columns]
     size = min(8.0, WIDTH * 72 / (_CHARACTER * 1.06 * sum(lengths)))
     return size, [length * size * _CHARACTER * 1.06 / 72 for length in lengths]

@@ -14,6 +14,9 @@ from optical_ir.reporting.panels import ALL, Panel, order_by_mean
 
 _CLOCKS = ("seconds", "cpu_seconds")
 
+_MOST_NAMED = 6
+"""Systems without a significant difference that are named; of more their number is told."""
+
 
 def title(panel: Panel) -> str:
     """Name a panel: its key, and whose queries they are if not all."""
@@ -22,9 +25,12 @@ def title(panel: Panel) -> str:
 
 def overview_tables(panels: Sequence[Panel]) -> list[Table]:
     """Systems by topics on the first measure, a table a collection, of the first panel of a key."""
+    first: dict[str, Panel] = {}
+    for panel in panels:
+        first.setdefault(panel.key, panel)
     by_collection: dict[str, list[Panel]] = {}
-    for panel in {panel.key: panel for panel in reversed(panels)}.values():
-        by_collection.setdefault(panel.collection, []).insert(0, panel)
+    for panel in first.values():
+        by_collection.setdefault(panel.collection, []).append(panel)
     return [_overview(name, own) for name, own in by_collection.items()]
 
 
@@ -157,5 +163,7 @@ def verdict(panel: Panel) -> str:
         "-": f"significantly worse than {panel.baseline}: ",
         "": "no significant difference: ",
     }
+    if len(found[""]) > _MOST_NAMED:
+        found[""] = [f"{len(found[''])} systems"]
     said = "; ".join(words[mark] + ", ".join(own) for mark, own in found.items() if own)
     return f"{said}." if said else ""

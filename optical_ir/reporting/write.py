@@ -26,7 +26,7 @@ def write_report(
         See `make_content`.
     """
     page = Path(output)
-    if page.suffix.lower() not in (".html", ".htm"):
+    if page.suffix.lower() != ".html":
         raise ConfigError(
             f"{page}: expected a name that ends in .html, found {page.suffix or 'none'!r}."
         )

@@ -52,6 +52,10 @@ def spoil_log(output):
     spoil(output / "students/optical/log.jsonl", "}", "")
 
 
+def forget_steps(output):
+    spoil(output / "students/optical/log.jsonl", '"step"', '"stop"')
+
+
 def empty_runs(output):
     for path in (output / "runs").iterdir():
         path.unlink()
@@ -66,6 +70,7 @@ def empty_runs(output):
         (change_run, "sha256: found '0', recomputed"),
         (spoil_run, "line 1: expected 6 fields"),
         (spoil_log, "log.jsonl, line 1: expected JSON"),
+        (forget_steps, "line 1: expected an object with the number of a step"),
         (empty_runs, "expected a run, or a folder of runs"),
     ],
 )

@@ -197,6 +197,7 @@ def test_hostile_text_stays_text(output):
     system = "<img src=x onerror=alert(1)>"
     for path in [*(output / "runs").glob("*.optical.*")]:
         text = path.read_text("utf-8").replace("optical-ir reproduce", f"\\u0000{system}\\ud800")
+        text = text.replace("0123456789ab", "\\udc00\\u0001")
         path.unlink()
         name = path.name.replace(".optical.", f".{system}.").replace("toy-sw", 'toy-sw"><script>')
         path.with_name(name).write_text(text, "utf-8")
@@ -283,3 +284,21 @@ def test_compressed_and_plain_runs_are_the_same(output):
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
         path.unlink()
     assert page_of(output).replace(".trec.gz", ".trec") == before
+
+
+@pytest.mark.data
+def test_real_queries_and_documents_are_on_the_page(data_dir):
+    folder = data_dir / "flores-ict"
+    paths = [ROOT / f"runs/run.flores-ict-mar.{name}.trec.gz" for name in ("zero-shot", "optical")]
+    chosen = ReportInputs(
+        paths,
+        measures=("nDCG@10",),
+        collections=[str(folder)],
+        translations=[str(folder / "topics.en.human.tsv")],
+        n_permutations=200,
+    )
+    content = make_content(chosen)
+    page = check_harmless(render_page(content))
+    for change in content.changes[0][0].changes:
+        assert change.query in page.by_dir[True] and change.translation in page.by_dir[True]
+        assert all(answer.doc in page.by_dir[True] for answer in change.answers)
