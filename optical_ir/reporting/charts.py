@@ -77,7 +77,7 @@ def nice_ticks(low: float, high: float, *, n: int = 5) -> list[float]:
         high = low + 1.0
     raw = (high - low) / n
     size = 10.0 ** math.floor(math.log10(raw))
-    step = size * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * size >= raw - 1e-12)
+    step = size * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * size >= raw * (1 - 1e-9))
     start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     # As 0.3, not 0.30000000000000004.
     return [float(f"{index * step:.12g}") for index in range(start, end + 1)]

@@ -137,7 +137,8 @@ def _parts(runs: Mapping[str, RunFile], qrels: Sequence[Qrel]) -> dict[str, froz
 
 
 def _is_limited(run: RunFile, judged: frozenset[str]) -> bool:
-    return run.n_asked is not None and run.n_asked < len(judged)
+    # Which part a run without any answer was asked cannot be told: its queries count as 0.
+    return run.n_asked is not None and run.n_asked < len(judged) and bool(run.rows)
 
 
 def _covers(run: RunFile, part: frozenset[str], qrels: Sequence[Qrel]) -> bool:
