@@ -22,7 +22,7 @@ class VectorSpace(Protocol):
     """What an index tells of its token embeddings."""
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Path | str:
         """Where the index is."""
 
     @property

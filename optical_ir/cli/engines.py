@@ -1,0 +1,92 @@
+"""The verbs on other engines' collections of token vectors: export-index, search-exported."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optical_ir.cli.options import (
+    BatchSize,
+    Device,
+    Encoder,
+    MaxLength,
+    Output,
+    Overwrite,
+    Topics,
+)
+from optical_ir.console import make_progress, track
+
+_ADDRESS = "qdrant:URL/NAME, qdrant:FOLDER/NAME, lancedb:FOLDER/NAME, lancedb:s3://BUCKET/NAME or "
+
+
+def export_index(
+    index: Annotated[Path, typer.Option(help="Multi-vector index that `encode` wrote.")],
+    to: Annotated[str, typer.Option(help=_ADDRESS + "vespa:FOLDER/NAME.")],
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove documents there that the index does not know.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a Vespa feed; others are updated.")
+    ] = False,
+) -> None:
+    """Copy an index to Qdrant or LanceDB, or write it as a schema and a feed for Vespa.
+
+    Run it again after a kill, or after the index changed: what is there already stays, nothing
+    is there twice, and deleted documents go.
+    """
+    from optical_ir.engines import export_index, parse_address
+    from optical_ir.retrieval.index import MultiVectorIndex
+
+    address, opened = parse_address(to), MultiVectorIndex.open(index)
+    with make_progress() as progress:
+        done = export_index(
+            opened,
+            address,
+            prune=prune,
+            overwrite=overwrite,
+            progress=lambda rows, total: track(rows, "Documents", total, progress=progress),
+        )
+    typer.echo(f"{done.written} written, {done.kept} there already, {done.removed} removed")
+
+
+def search_exported(
+    index: Annotated[str, typer.Option(help=_ADDRESS + "vespa:URL/NAME.")],
+    encoder: Encoder,
+    topics: Topics,
+    output: Output,
+    hits: Annotated[int, typer.Option(min=1, help="Documents a query.")] = 1000,
+    tag: Annotated[
+        str | None, typer.Option(help="Last column; the encoder's name if not given.")
+    ] = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Let the engine use an index that you made there.")
+    ] = False,
+    batch_size: BatchSize = 32,
+    max_length: MaxLength = None,
+    device: Device = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Search what `export-index` wrote, with the engine that holds it, and write a TREC run."""
+    from optical_ir.collections import load_queries
+    from optical_ir.engines import parse_address, search_exported
+    from optical_ir.files import check_output
+    from optical_ir.provenance import write_origin
+    from optical_ir.trec import write_run
+
+    check_output(output, overwrite=overwrite)
+    address, queries = parse_address(index), load_queries(topics)
+    name = tag or Path(encoder).resolve().name
+    run = search_exported(
+        encoder,
+        address,
+        queries,
+        k=hits,
+        exact=not approximate,
+        batch_size=batch_size,
+        max_length=max_length,
+        device=device,
+    )
+    write_run(output, run, tag=name, overwrite=overwrite)
+    settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
+    settings |= {"approximate": approximate, "max_length": max_length}
+    write_origin(output, settings=settings, inputs={"topics": topics})
