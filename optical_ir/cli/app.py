@@ -7,7 +7,7 @@ import typer
 
 from optical_ir import __version__
 from optical_ir.cli.bridge import encode_queries, environment, export, index_vectors
-from optical_ir.cli.engines import export_index, search_exported
+from optical_ir.cli.engines import encode_ray, export_index, search_exported
 from optical_ir.cli.experiments import demo, reproduce
 from optical_ir.cli.explaining import align, explain
 from optical_ir.cli.indexing import encode, index, prepare
@@ -35,7 +35,7 @@ for _verb in (
     *(evaluate, compare, verify, report),
     *(align, explain),
     *(environment, export, encode_queries, index_vectors),
-    *(export_index, search_exported),
+    *(encode_ray, export_index, search_exported),
 ):
     app.command(_verb.__name__.replace("_", "-"))(_verb)
 

@@ -1,4 +1,4 @@
-"""The verbs on other engines' collections of token vectors: export-index, search-exported."""
+"""The verbs beyond one machine: encode-ray, export-index, search-exported."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from optical_ir.cli.options import (
     BatchSize,
+    CollectionName,
     Device,
     Encoder,
     MaxLength,
@@ -17,6 +18,52 @@ from optical_ir.cli.options import (
 from optical_ir.console import make_progress, track
 
 _ADDRESS = "qdrant:URL/NAME, qdrant:FOLDER/NAME, lancedb:FOLDER/NAME, lancedb:s3://BUCKET/NAME or "
+
+
+def encode_ray(
+    collection: CollectionName,
+    output: Annotated[Path, typer.Option(help="Where to write, seen by all nodes.")],
+    encoder: Encoder = "embedded",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the cluster: auto, ray://HOST:10001, or local for this machine. By default "
+            "RAY_ADDRESS, else a cluster that runs here, else this machine."
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes with an encoder each.")] = 1,
+    cpus: Annotated[float, typer.Option(min=0, help="Processors that each of them takes.")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs that each of them takes.")] = 0,
+    blocks_per_part: Annotated[
+        int, typer.Option(min=1, help="Blocks of 1024 documents that go to a process together.")
+    ] = 16,
+    dtype: Annotated[str, typer.Option(help="Of the index: bfloat16 or float32.")] = "bfloat16",
+    batch_size: BatchSize = 32,
+    max_length: MaxLength = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Encode a collection on a Ray cluster into the index that `encode` writes.
+
+    After a kill the same command goes on with the parts that are missing.
+    """
+    from optical_ir.collections import load_collection
+    from optical_ir.provenance import describe_origin
+    from optical_ir.ray_encoding import RaySettings, encode_with_ray
+
+    names = {"collection": collection, "encoder": encoder, "max_length": max_length, "dtype": dtype}
+    with make_progress() as progress:
+        encode_with_ray(
+            load_collection(collection).iter_docs(),
+            encoder,
+            output,
+            RaySettings(address, workers, cpus, gpus, blocks_per_part),
+            dtype=dtype,
+            batch_size=batch_size,
+            max_length=max_length,
+            origin=describe_origin(settings=names),
+            overwrite=overwrite,
+            progress=lambda parts, total: track(parts, "Parts", total, progress=progress),
+        )
 
 
 def export_index(

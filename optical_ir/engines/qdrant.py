@@ -120,7 +120,10 @@ def _connect(address: Address, *, make: bool) -> Any:
         ) from err
     if address.is_url:
         key = os.environ.get("QDRANT_API_KEY")
-        return QdrantClient(url=address.place, api_key=key, timeout=_TIMEOUT)
+        # The check warns from a thread of its own, also where the server is only slow.
+        return QdrantClient(
+            url=address.place, api_key=key, timeout=_TIMEOUT, check_compatibility=False
+        )
     if not make and not Path(address.place).is_dir():
         raise DataError(no_collection(address))
     try:

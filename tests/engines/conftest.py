@@ -3,8 +3,9 @@
 import pytest
 
 from optical_ir.collections import load_collection
-from optical_ir.models import encode_queries, save_teacher
+from optical_ir.models import read_description, save_teacher
 from optical_ir.retrieval.index import build_index
+from optical_ir.retrieval.queries import encode_for
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +23,6 @@ def teacher(tiny_encoder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def space(teacher):
-    from optical_ir.models import read_description
-
     return read_description(teacher)["space"]
 
 
@@ -39,5 +38,6 @@ def queries(demo):
 
 
 @pytest.fixture(scope="session")
-def vectors(queries, tiny_encoder):
-    return encode_queries(tiny_encoder, [query.text for query in queries])
+def vectors(index, queries, teacher):
+    """Token embeddings of the queries as a search would encode them on this machine."""
+    return encode_for(index, str(teacher), queries)
