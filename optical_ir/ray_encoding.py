@@ -109,6 +109,9 @@ def encode_with_ray(
         If Ray is not installed.
     """
     output = check_output(output, overwrite=overwrite).resolve()
+    if Path(encoder).is_dir():
+        # Processes of the cluster run in folders of their own.
+        encoder = str(Path(encoder).resolve())
     space = embedding_space(encoder, load_encoder(encoder, document_length=max_length))
     task = {
         "encoder": encoder,
@@ -179,11 +182,16 @@ def _encode_parts(parts: list[Path], task: dict[str, Any], settings: RaySettings
 
         ray.data.DataContext.get_current().enable_progress_bars = False
         rows = [{"part": str(part)} for part in parts]
+        pool = ray.data.ActorPoolStrategy(
+            size=min(settings.workers, len(rows)),
+            # A part takes long: none shall wait for a process that has another.
+            max_tasks_in_flight_per_actor=1,
+        )
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             PartEncoder,
             fn_constructor_args=(task,),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(settings.workers, len(rows))),
+            compute=pool,
             num_cpus=settings.cpus,
             num_gpus=settings.gpus,
         )

@@ -50,27 +50,33 @@ def export_index(
     ConfigError, DataError, DependencyError
         See `open_store`.
     """
-    is_half = index.token_vectors(0, 1).dtype == torch.bfloat16
-    layout = Layout(dim=index.dim, space=index.space, is_half=is_half)
+    layout = Layout(dim=index.dim, space=index.space, is_half=_is_half(index))
     n_docs = len(index.doc_ids)
     written = kept = 0
     with open_store(address, layout, overwrite=overwrite) as store:
         present = store.digests()
+        known = present or {}
         for block in iter_blocks(index, progress(range(n_docs), n_docs)):
             found = block.digests()
-            new = {doc_id for doc_id, digest in found.items() if present.get(doc_id) != digest}
+            new = {doc_id for doc_id, digest in found.items() if known.get(doc_id) != digest}
             if new:
                 store.put(block.only(new))
             written, kept = written + len(new), kept + len(found) - len(new)
-        gone = _gone(index, set(present), prune=prune)
+        gone = _gone(index, None if present is None else set(present), prune=prune)
         if gone:
             store.remove(gone)
     return Exported(written, kept, len(gone))
 
 
-def _gone(index: MultiVectorIndex, present: set[str], *, prune: bool) -> list[str]:
-    """Documents of a collection that are not to be found any more, in their order there."""
+def _is_half(index: MultiVectorIndex) -> bool:
+    row = int(np.argmax(np.diff(index.offsets) > 0))
+    return index.token_vectors(row, row + 1).dtype == torch.bfloat16
+
+
+def _gone(index: MultiVectorIndex, present: set[str] | None, *, prune: bool) -> list[str]:
+    """Documents that may be in a collection and are not to be found any more, in their order."""
     searched = np.logical_and(index.live, np.diff(index.offsets) > 0)
     found = {index.doc_ids[row] for row in np.flatnonzero(searched)}
-    known = present if prune else present.intersection(index.doc_ids)
-    return sorted(known - found)
+    if present is None:
+        return sorted(set(index.doc_ids) - found)
+    return sorted((present if prune else present.intersection(index.doc_ids)) - found)

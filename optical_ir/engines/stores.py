@@ -43,8 +43,8 @@ class Store(Protocol):
     def space(self) -> str:
         """Key of the embedding space."""
 
-    def digests(self) -> Mapping[str, str]:
-        """Give the hash of the token embeddings of each document that is there."""
+    def digests(self) -> Mapping[str, str] | None:
+        """Give the hash of the token embeddings of each document there; None if it cannot tell."""
 
     def put(self, block: Block) -> None:
         """Write documents; those that are there already are replaced."""

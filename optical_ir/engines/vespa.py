@@ -64,9 +64,9 @@ class VespaFeed:
         self.address, self.layout, self.stream = address, layout, stream
         self.folder, self.dim, self.space = str(address), layout.dim, layout.space
 
-    def digests(self) -> dict[str, str]:
+    def digests(self) -> None:
         """See `Store`."""
-        return {}
+        return
 
     def put(self, block: Block) -> None:
         """See `Store`."""
