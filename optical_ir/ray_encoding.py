@@ -13,6 +13,7 @@ machines of one kind give the index that one of them would give.
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -218,6 +219,8 @@ def _cluster(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    # A cluster that is started here tells nobody of its use, unless the user wants it to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         ray.init(address=address, logging_level="error", log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as err:

@@ -129,6 +129,18 @@ def test_settings_without_workers_are_refused():
         RaySettings(workers=0)
 
 
+def test_errors_of_ours_come_back_from_a_process_of_the_cluster():
+    exceptions = pytest.importorskip("ray.exceptions", reason="the ray extra is not installed")
+    failed = exceptions.RayTaskError("encode", "Traceback ...", ConfigError("Choose another."))
+    for error in (failed, failed.as_instanceof_cause()):
+        wrapped = RuntimeError("The operator failed.")
+        wrapped.__cause__ = error
+        found = ray_encoding._user_error(wrapped)
+        assert type(found) is ConfigError
+        assert str(found) == "Choose another."
+    assert ray_encoding._user_error(RuntimeError("Out of memory.")) is None
+
+
 CLUSTER = """
 import subprocess, sys
 from ray.cluster_utils import Cluster
@@ -156,7 +168,9 @@ def test_a_cluster_of_two_nodes_gives_the_index_that_encode_writes(plain_folder,
                 row = {"id": f"{doc.doc_id}-{copy}", "contents": f"{copy} {doc.text}"}
                 stream.write(json.dumps(row) + "\n")
     arguments = ["--collection", str(corpus.parent), "--encoder", str(plain_folder), "--output"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_DEDUP_LOGS": "0"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    # Ray runs its processes at the lowest priority, where on a busy machine they never end.
+    environment["RAY_worker_niceness"] = "0"
 
     def run(*command: str | Path) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -174,7 +188,3 @@ def test_a_cluster_of_two_nodes_gives_the_index_that_encode_writes(plain_folder,
     assert done.returncode == 0, done.stderr
     assert_same_index(tmp_path / "ix", tmp_path / "expected", tolerance=0)
     assert not (tmp_path / "ix.parts").exists()
-    broken = ["--collection", "demo", "--encoder", str(plain_folder), "--dtype", "int8", "--output"]
-    done = run("-c", CLUSTER, *broken, tmp_path / "other")
-    assert done.returncode == 1
-    assert "Error: dtype: expected bfloat16 or float32, found 'int8'." in done.stderr

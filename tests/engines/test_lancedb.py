@@ -9,6 +9,7 @@ from optical_ir.retrieval.search import search_index
 lancedb = pytest.importorskip("lancedb", reason="the lancedb extra is not installed")
 
 
+@pytest.mark.slow
 def test_its_index_is_used_when_asked_for_only(index, queries, vectors, tmp_path):
     address = parse_address(f"lancedb:{tmp_path}/docs")
     export_index(index, address)
