@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +23,8 @@ from optical_ir.engines.stores import Layout, check_layout, no_collection
 from optical_ir.errors import ConfigError, DataError, DependencyError
 from optical_ir.models.encoder import TokenVectors
 
-if TYPE_CHECKING:
-    import pyarrow
-
-_BUFFER_VALUES = 1 << 24
-"""Values gathered before they are written: each write makes a file and a version."""
+_BUFFER_VALUES = 1 << 26
+"""Values gathered before they are written, 256 MiB: each write makes a file and a version."""
 
 _IDS_A_FILTER = 1000
 
@@ -97,7 +94,7 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _to_arrow(block: Block, schema: "pyarrow.Schema") -> "pyarrow.Table":
+def _to_arrow(block: Block, schema: Any) -> Any:
     import pyarrow as pa
 
     kind = schema.field("vectors").type
@@ -133,7 +130,6 @@ def open_lancedb(address: Address, layout: Layout | None) -> Iterator[LanceStore
     yield store
     if layout is not None:
         store.flush()
-        store.table.optimize()
 
 
 def _open_table(database: Any, address: Address, layout: Layout | None) -> Any:
@@ -147,7 +143,7 @@ def _open_table(database: Any, address: Address, layout: Layout | None) -> Any:
     return database.create_table(address.name, schema=_schema(layout))
 
 
-def _schema(layout: Layout) -> "pyarrow.Schema":
+def _schema(layout: Layout) -> Any:
     import pyarrow as pa
 
     kind = pa.float16() if layout.is_half else pa.float32()
