@@ -28,13 +28,19 @@ _SAME_TOKEN = 0.9
 
 
 class TokenMatch(NamedTuple):
-    """A query token and its best token of a document, each with the word it is of."""
+    """A query token and its best token of a document, each with the word it is of.
+
+    A place is where the word starts and ends in its text, in characters; (-1, -1) where the token
+    is not of the text.
+    """
 
     query_token: str
     query_word: str
     doc_token: str
     doc_word: str
     similarity: float
+    query_place: tuple[int, int]
+    doc_place: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -167,14 +173,13 @@ def explain(
     else:
         ranked = search_index(index, [record], [vectors], k=k)["query"]
     texts = _find_texts(docs, [row.doc_id for row in ranked])
-    return [
-        Explanation(
-            doc_id,
-            score,
-            _match(query, tokens, vectors, *_indexed_tokens(index, teacher, texts[doc_id])),
-        )
-        for _, doc_id, score in ranked
-    ]
+    explanations = []
+    for _, doc_id, score in ranked:
+        doc, row = texts[doc_id], index.doc_ids.index(doc_id)
+        indexed = indexed_tokens(index, teacher, doc, row), stored_vectors(index, row)
+        found = match_tokens((query, doc.text), (tokens, indexed[0]), (vectors, indexed[1]))
+        explanations.append(Explanation(doc_id, score, found))
+    return explanations
 
 
 def _find_row(index: MultiVectorIndex, doc_id: str) -> int:
@@ -207,13 +212,31 @@ def _find_texts(docs: Iterable[Doc], doc_ids: Sequence[str]) -> dict[str, Doc]:
     )
 
 
-def _indexed_tokens(
-    index: MultiVectorIndex, teacher: MultiVectorEncoder, doc: Doc
-) -> tuple[Doc, list[Token], TokenVectors]:
-    """Tokens of a document and their vectors in the index, in float32, if the two agree."""
-    row = index.doc_ids.index(doc.doc_id)
+def stored_vectors(index: MultiVectorIndex, row: int) -> TokenVectors:
+    """Vectors of a document's tokens in the index, float32 of shape (n_tokens, dim)."""
     rows = slice(int(index.offsets[row]), int(index.offsets[row + 1]))
-    stored: TokenVectors = index.embeddings[rows].float().numpy()
+    vectors: TokenVectors = index.embeddings[rows].float().numpy()
+    return vectors
+
+
+def indexed_tokens(
+    index: MultiVectorIndex, teacher: MultiVectorEncoder, doc: Doc, row: int
+) -> list[Token]:
+    """Tokens of a document's text; token i has row i of `stored_vectors`.
+
+    Parameters
+    ----------
+    teacher : MultiVectorEncoder
+        Of the index, from `load_index_teacher`.
+    row : int
+        The document's place in the index.
+
+    Raises
+    ------
+    DataError
+        If the text, read by this teacher, does not give the vectors in the index.
+    """
+    stored = stored_vectors(index, row)
     tokens = scored_tokens(teacher, doc.text, task="document")
     hint = (
         "Name the collection and the teacher of the index with --collection and --teacher, or "
@@ -231,32 +254,41 @@ def _indexed_tokens(
             f"{index.folder}: document {doc.doc_id!r} has other token vectors there than its text "
             f"gives (cosine {worst:.2f}, expected {_SAME_TOKEN} or more). {hint}"
         )
-    return doc, tokens, stored
+    return tokens
 
 
-def _match(
-    query: str,
-    query_tokens: Sequence[Token],
-    query_vectors: TokenVectors,
-    doc: Doc,
-    doc_tokens: Sequence[Token],
-    doc_vectors: TokenVectors,
+def match_tokens(
+    texts: tuple[str, str],
+    tokens: tuple[Sequence[Token], Sequence[Token]],
+    vectors: tuple[TokenVectors, TokenVectors],
 ) -> tuple[TokenMatch, ...]:
-    similarity = torch.from_numpy(doc_vectors) @ torch.from_numpy(query_vectors).T
+    """Find the document token that each query token is most similar to.
+
+    Parameters
+    ----------
+    texts : pair of str
+        Of the query and of the document.
+    tokens : pair of sequences of Token
+        Their scored tokens, from `scored_tokens` and `indexed_tokens`.
+    vectors : pair of arrays, shape (n_tokens, dim), float32
+
+    Returns
+    -------
+    tuple of TokenMatch
+        A query token each, in their order.
+    """
+    similarity = torch.from_numpy(vectors[1]) @ torch.from_numpy(vectors[0]).T
     best = similarity.max(dim=0)
-    query_words, doc_words = scored_words(query, query_tokens), scored_words(doc.text, doc_tokens)
-    return tuple(
-        TokenMatch(
-            token.text,
-            query_words[token.word].text,
-            doc_tokens[place].text,
-            doc_words[doc_tokens[place].word].text,
-            value,
-        )
-        for token, place, value in zip(
-            query_tokens, best.indices.tolist(), best.values.tolist(), strict=True
-        )
-    )
+    query_words, doc_words = (scored_words(*pair) for pair in zip(texts, tokens, strict=True))
+    found = []
+    for token, place, value in zip(
+        tokens[0], best.indices.tolist(), best.values.tolist(), strict=True
+    ):
+        match = tokens[1][place]
+        words = query_words[token.word], doc_words[match.word]
+        (query_word, doc_word), places = (w.text for w in words), [(w.start, w.end) for w in words]
+        found.append(TokenMatch(token.text, query_word, match.text, doc_word, value, *places))
+    return tuple(found)
 
 
 def format_explanations(explanations: Sequence[Explanation]) -> str:
