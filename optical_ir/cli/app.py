@@ -16,6 +16,7 @@ from optical_ir.cli.lexicons import learn_lexicon
 from optical_ir.cli.models import build_teacher, distil, train_teacher
 from optical_ir.cli.reporting import report
 from optical_ir.cli.searching import fuse, rerank, search
+from optical_ir.cli.serving import serve
 from optical_ir.cli.translating import translate
 from optical_ir.console import STDERR, set_up_logging
 from optical_ir.errors import OpticalError
@@ -34,6 +35,7 @@ for _verb in (
     *(translate, learn_lexicon, search, rerank, fuse),
     *(evaluate, compare, verify, report),
     *(align, explain),
+    serve,
     *(environment, export, encode_queries, index_vectors),
     *(encode_ray, export_index, search_exported),
 ):

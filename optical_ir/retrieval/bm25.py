@@ -194,6 +194,14 @@ class Bm25Index:
             logger.debug("%d of %d queries have no term of the index", n_empty, len(run))
         return run
 
+    def analyze(self, text: str) -> list[str]:
+        """Terms of a text as the index has them; stop words of English are left out."""
+        from jnius import autoclass
+
+        analyzer = self._searcher.get_analyzer()
+        found = autoclass("io.anserini.analysis.AnalyzerUtils").analyze(analyzer, text)
+        return [str(found.get(number)) for number in range(found.size())]
+
     def _search_batch(self, queries: Sequence[Query], k: int) -> list[Any]:
         # Anserini's batch_search runs on all cores whatever number of threads it is given, so a
         # batch has as many queries as there may be threads.
