@@ -93,10 +93,13 @@ def imported(nodes: list[ast.AST]) -> set[str]:
 
 
 def at_import(node: ast.AST) -> list[ast.AST]:
-    """Nodes that run when the module is imported: all but those inside functions."""
+    """Nodes that run when the module is imported: not inside functions, not for types only."""
     found = [node]
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        is_for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not is_for_types and not isinstance(
+            child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        ):
             found += at_import(child)
     return found
 

@@ -51,6 +51,7 @@ class Headed:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Pass a request on; add the headers to its response."""
+
         async def send_headed(message: "Message") -> None:
             if message["type"] == "http.response.start":
                 kept = [pair for pair in message.get("headers", []) if pair[0] not in _HEADERS]
@@ -214,7 +215,9 @@ def _add_operations(app: "FastAPI", service: Service) -> None:
 
 
 def _add_refusals(app: "FastAPI", service: Service) -> None:
+    from fastapi.exception_handlers import http_exception_handler
     from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -228,6 +231,14 @@ def _add_refusals(app: "FastAPI", service: Service) -> None:
         where = " ".join(map(str, first["loc"]))
         # Without what was sent, which may be anything.
         return _refuse(service, request.url.path, Refusal("invalid", f"{where}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def refuse_unread(request: Request, error: HTTPException) -> Response:
+        # A body that is not even UTF-8.
+        if error.status_code == 400:
+            refusal = Refusal("invalid", "expected a body in JSON")
+            return _refuse(service, request.url.path, refusal)
+        return await http_exception_handler(request, error)
 
 
 def _refuse(service: Service, path: str, refusal: Refusal) -> "Response":

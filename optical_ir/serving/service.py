@@ -18,7 +18,7 @@ from optical_ir.serving.work import WorkPool
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_EXAMPLES = 3
+_EXAMPLES = 2
 
 
 class Service:

@@ -100,3 +100,25 @@ def wait_until(claim: Callable[[], bool], seconds: float = 60) -> None:
     while not claim():
         assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
+
+
+@pytest.fixture
+def live(sources, systems, monkeypatch):
+    """Serve the shared systems on a real port, from a thread; give the address."""
+    import socket
+    import threading
+
+    import uvicorn
+
+    monkeypatch.setattr("optical_ir.serving.service.load_systems", lambda *_, **__: systems)
+    monkeypatch.setattr(Systems, "close", lambda self: None)
+    app = create_app(Service(sources, Limits(rate=0)))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        settings = {"log_config": None, "http": "h11", "ws": "none", "proxy_headers": False}
+        server = uvicorn.Server(uvicorn.Config(app, **settings))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        wait_until(lambda: server.started)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()

@@ -18,11 +18,13 @@ QUERY = "mbwa nyekundu ona the dogs?"
 TOKEN = "0123456789abcdef"
 
 
-def search(client, **changes):
+def search(client, **changes: object):
     return client.post("/search", json={"query": QUERY, "lang": "sw", "k": 10, **changes})
 
 
-@pytest.mark.parametrize(("lang", "system"), [("sw", "student"), ("ar", "student"), ("ar", "zero-shot")])
+@pytest.mark.parametrize(
+    ("lang", "system"), [("sw", "student"), ("ar", "student"), ("ar", "zero-shot")]
+)
 def test_search_gives_what_search_index_does(client, served, lang, system):
     index = MultiVectorIndex.open(served / "index")
     name = served / (lang if system == "student" else "teacher")
@@ -179,7 +181,7 @@ def test_beyond_the_queue_is_503_and_the_rest_is_answered(make_client, systems, 
     client = make_client(Limits(rate=0, workers=1, queue=2))
     go, answer = threading.Event(), systems.search
 
-    def wait(*asked, **settings):
+    def wait(*asked: object, **settings: object):
         assert go.wait(30)
         return answer(*asked, **settings)
 
@@ -211,7 +213,7 @@ def test_what_takes_too_long_is_503(make_client, systems, monkeypatch):
 
 
 def test_an_error_of_ours_is_500_and_tells_nothing(make_client, systems, monkeypatch):
-    def fail(*_, **__):
+    def fail(*_: object, **__: object):
         raise RuntimeError("/secret/path")
 
     client = make_client()

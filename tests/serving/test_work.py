@@ -39,7 +39,9 @@ def test_the_queue_is_bounded_and_drains():
     done = asyncio.run(ask_five())
     pool.close()
     assert done[:3] == [True] * 3
-    assert [(one.reason, one.status, one.retry_after) for one in done[3:]] == [("queue", 503, 1)] * 2
+    assert [(one.reason, one.status, one.retry_after) for one in done[3:]] == [
+        ("queue", 503, 1)
+    ] * 2
 
 
 def test_work_out_of_time_leaves_the_queue_or_keeps_its_place_until_it_ends():
