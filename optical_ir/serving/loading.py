@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from sentence_transformers import MultiVectorEncoder
@@ -52,26 +53,23 @@ def load_systems(sources: Sources, *, should_stop: Callable[[], bool] = lambda: 
 
     go_on("the index and the passages")
     index = MultiVectorIndex.open(sources.index)
-    passages = _open_passages(index, sources)
-    passages.check(index.doc_ids)
-    go_on("the teacher")
-    teacher = _load_teacher(index, sources)
-    students: dict[str, MultiVectorEncoder] = {}
-    by_name: dict[str, MultiVectorEncoder] = {}
-    for lang, name in sources.encoders.items():
-        go_on(f"the encoder of {lang}")
-        if name not in by_name:
-            by_name[name] = _load_student(index, name, sources, teacher, list(by_name.values()))
-        students[lang] = by_name[name]
-    go_on("the rest")
-    translations = load_translations(
-        sources.topics, sources.translated_topics, sources.translators, device=sources.device
-    )
-    bm25 = _open_bm25(sources)
-    systems = Systems(
-        index, students, passages, teacher=teacher, bm25=bm25, translations=translations
-    )
-    systems.warm_up()
+    with ExitStack() as opened:
+        passages = _open_passages(index, sources)
+        opened.callback(passages.close)
+        passages.check(index.doc_ids)
+        go_on("the teacher")
+        teacher = _load_teacher(index, sources)
+        students = _load_students(index, sources, teacher, go_on)
+        go_on("the rest")
+        translations = load_translations(
+            sources.topics, sources.translated_topics, sources.translators, device=sources.device
+        )
+        bm25 = _open_bm25(sources)
+        systems = Systems(
+            index, students, passages, teacher=teacher, bm25=bm25, translations=translations
+        )
+        systems.warm_up()
+        opened.pop_all()
     return systems
 
 
@@ -95,19 +93,27 @@ def _load_teacher(index: MultiVectorIndex, sources: Sources) -> MultiVectorEncod
     return fast_inference(teacher)
 
 
-def _load_student(
+def _load_students(
     index: MultiVectorIndex,
-    name: str,
     sources: Sources,
     teacher: MultiVectorEncoder | None,
-    others: list[MultiVectorEncoder],
-) -> MultiVectorEncoder:
-    student = load_for(index, name, max_length=sources.max_length, device=sources.device)
-    # All students share with the teacher or, without one, with the first of them.
-    for base in [teacher] if teacher else others[:1]:
-        saved = share_weights(student, base)
-        logger.info("%s shares %d MB.", name, saved // _MEGABYTE)
-    return student
+    go_on: Callable[[str], None],
+) -> dict[str, MultiVectorEncoder]:
+    """Load the encoder of each language, one that serves several only once."""
+    by_name: dict[str, MultiVectorEncoder] = {}
+    base = teacher
+    for lang, name in sources.encoders.items():
+        go_on(f"the encoder of {lang}")
+        if name in by_name:
+            continue
+        student = load_for(index, name, max_length=sources.max_length, device=sources.device)
+        # All share with the teacher or, without one, with the first of them.
+        if base is not None:
+            saved = share_weights(student, base)
+            logger.info("%s shares %d MB.", name, saved // _MEGABYTE)
+        base = student if base is None else base
+        by_name[name] = student
+    return {lang: by_name[name] for lang, name in sources.encoders.items()}
 
 
 def _open_bm25(sources: Sources) -> "Bm25Index | None":

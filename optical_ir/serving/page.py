@@ -19,7 +19,7 @@ LEVELS = 3
 
 TITLES = {
     STUDENT: ("Student", "Distilled for this language; reads the question itself."),
-    ZERO_SHOT: ("Zero-shot", "The teacher itself, which no sentence of this language has trained."),
+    ZERO_SHOT: ("Zero-shot", "The teacher, before any training on pairs."),
     BM25: ("BM25 + translation", "Finds the words of an English translation."),
 }
 

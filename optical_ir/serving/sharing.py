@@ -102,6 +102,9 @@ def _share_tokenizer(own: Any, base: Any) -> None:
         and _rules(mine) == _rules(theirs)
     ):
         own.processor = theirs
+        # It holds the tokenizer too, hundreds of megabytes of a large vocabulary.
+        if hasattr(own, "input_formatter"):
+            own.input_formatter.processor = theirs
 
 
 def _rules(tokenizer: Any) -> dict[str, Any]:

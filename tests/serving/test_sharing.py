@@ -1,7 +1,9 @@
 """Encoders that share weights give the same vectors, to the bit, as apart."""
 
 import copy
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -31,12 +33,15 @@ def test_vectors_are_the_same_to_the_bit(tiny_encoder, rows):
     student = change(tiny_encoder, rows=rows)
     expected = encode_queries(student, TEXTS)
     table = student[0].model.get_input_embeddings().weight
+    tokenizer = weakref.ref(student.tokenizer)
     saved = share_weights(student, tiny_encoder)
     for found, own in zip(encode_queries(student, TEXTS), expected, strict=True):
         np.testing.assert_array_equal(found, own)
     held = sum(w.nbytes for w in tiny_encoder.parameters())
     assert saved == held - (len(rows) and len(rows) * table[0].nbytes + 4 * len(table))
     assert student.tokenizer is tiny_encoder.tokenizer
+    gc.collect()
+    assert tokenizer() is None, "nothing holds the student's own"
     assert isinstance(student[0].model.get_input_embeddings(), ChangedEmbedding) is bool(rows)
 
 

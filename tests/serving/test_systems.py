@@ -1,0 +1,114 @@
+"""Loaded systems: languages that share an encoder, known translations, and BM25 beside them."""
+
+from dataclasses import replace
+
+import pytest
+
+from optical_ir.errors import ConfigError, DataError
+from optical_ir.records import Query
+from optical_ir.serving.loading import Stopped, load_systems
+from optical_ir.serving.page import compare
+from optical_ir.serving.refusals import Refusal
+from optical_ir.serving.settings import parse_pairs
+from optical_ir.serving.translations import Translations, load_translations
+from optical_ir.translation import Translation
+
+
+def test_languages_may_share_an_encoder(sources):
+    name = sources.encoders["sw"]
+    systems = load_systems(replace(sources, encoders={"sw": name, "so": name}))
+    found = [systems.search("student", "paka", lang, k=3) for lang in ("sw", "so")]
+    assert found[0] == found[1]
+    assert found[0].hits
+    systems.close()
+
+
+def test_without_a_teacher_students_answer_and_nothing_is_explained(sources, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise ConfigError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("optical_ir.serving.loading.load_index_teacher", fail)
+        systems = load_systems(sources)
+        with pytest.raises(ConfigError, match="gone"):
+            load_systems(replace(sources, teacher="other"))
+    student, zero_shot, _ = compare(systems, "paka", "sw")
+    assert [piece.level for piece in student.passages[0].pieces] == [0]
+    assert zero_shot.message == "this service has no system zero-shot"
+    with pytest.raises(Refusal, match="no teacher to explain with"):
+        systems.explain("student", "paka", "sw", ["d1"])
+    systems.close()
+
+
+def test_kept_passages_are_read_the_next_time(sources, tmp_path, monkeypatch):
+    kept = replace(sources, passages=tmp_path / "passages")
+    load_systems(kept).close()
+    monkeypatch.setattr("optical_ir.serving.loading.open_docs", None)
+    systems = load_systems(kept)
+    assert systems.passages.texts(["d1"]) == {"d1": "the red dog sees a cat."}
+    systems.close()
+
+
+def test_told_to_stop_it_loads_no_further(sources):
+    with pytest.raises(Stopped):
+        load_systems(sources, should_stop=lambda: True)
+
+
+def test_translations_are_known_ones_then_a_models(tmp_path):
+    class Model:
+        asked: list[str] = []  # noqa: RUF012
+
+        def translate(self, texts):
+            self.asked += texts
+            return [
+                Translation("" if text == "hm" else text.upper(), False, False) for text in texts
+            ]
+
+    (tmp_path / "sw.tsv").write_text("1\tpaka  mweusi\n2\tmbwa\n")
+    (tmp_path / "en.tsv").write_text("1\tblack cat\n3\tother\n")
+    files = {"sw": tmp_path / "sw.tsv"}, {"sw": tmp_path / "en.tsv"}
+    known = load_translations(*files, {})
+    assert known.translate(" paka mweusi\n", "sw") == "black cat"
+    assert known.translate("mbwa", "sw") is None
+    assert known.translate("paka mweusi", "so") is None
+    assert known.translate("black cat", "en") == "black cat"
+    both = Translations({"sw": {"paka": "cat"}}, {"sw": Model()})
+    found = [both.translate(text, "sw") for text in ("paka", "mbwa", "mbwa", "hm")]
+    assert found == ["cat", "MBWA", "MBWA", "hm"]
+    assert Model.asked == ["mbwa", "hm"], "each once"
+    (tmp_path / "en.tsv").write_text("7\tother\n")
+    with pytest.raises(DataError, match="expected translations with the ids of"):
+        load_translations(*files, {})
+
+
+def test_pairs_name_languages_in_any_standard():
+    assert parse_pairs("--encoder", ["swa=a=b", "som_Latn=c"]) == {"sw": "a=b", "so": "c"}
+
+
+@pytest.mark.java
+def test_bm25_gives_what_its_index_does_and_marks_its_stems(java, sources, served, tmp_path):
+    from optical_ir.collections import load_collection
+    from optical_ir.retrieval.bm25 import Bm25Index
+
+    docs = load_collection(served / "english").iter_docs()
+    Bm25Index.build(docs, tmp_path / "lucene").close()
+    (tmp_path / "ar.tsv").write_text("1\tpaka\n")
+    (tmp_path / "en.tsv").write_text("1\tThe dogs and a house\n")
+    systems = load_systems(
+        replace(
+            sources,
+            bm25=tmp_path / "lucene",
+            topics={"ar": tmp_path / "ar.tsv"},
+            translated_topics={"ar": tmp_path / "en.tsv"},
+        )
+    )
+    column = compare(systems, "paka", "ar")[2]
+    with Bm25Index(tmp_path / "lucene") as index:
+        run = index.search([Query("q", "The dogs and a house")], k=5)["q"]
+    assert [(row.doc_id, row.score) for row in column.passages] == [row[1:] for row in run]
+    marked = {
+        one.doc_id: [piece.text for piece in one.pieces if piece.level] for one in column.passages
+    }
+    assert marked == {"d1": ["dog"], "d2": ["house"], "d4": ["dog"]}
+    assert "no known translation" in compare(systems, "mbwa", "ar")[2].message
+    systems.close()
