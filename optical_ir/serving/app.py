@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from optical_ir import __version__
-from optical_ir.serving.limits import Guard, is_loopback, loopback_names
+from optical_ir.serving.limits import LOOPBACK_NAMES, Guard, is_loopback
 from optical_ir.serving.metrics import Measured
 from optical_ir.serving.page import compare, render_page, render_problem, static_folder
 from optical_ir.serving.refusals import Refusal
@@ -105,7 +105,7 @@ def create_app(
         Guard,
         limits=service.limits,
         token=token,
-        names=loopback_names() if is_loopback(host) else None,
+        names=LOOPBACK_NAMES | {host} if is_loopback(host) else None,
         refuse=lambda scope, refusal: _refuse(service, scope["path"], refusal),
     )
     app.add_middleware(Headed)

@@ -27,7 +27,8 @@ _ADDRESSES = 10_000
 _BODY_SECONDS = 10.0
 """Time for a body to arrive."""
 
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Hosts that a request to the loopback is meant for."""
 
 
 class RateLimit:
@@ -135,11 +136,6 @@ class Guard:
                 raise Refusal("rate", "too many requests", retry_after=math.ceil(seconds))
         if self._token and not _is_token(headers.get(b"authorization", b""), self._token):
             raise Refusal("token", "expected the token of this service")
-
-
-def loopback_names() -> frozenset[str]:
-    """Hosts that a request to the loopback is meant for."""
-    return _LOOPBACK_NAMES
 
 
 def _without_port(host: str) -> str:

@@ -1,8 +1,16 @@
 """serve from the command line: what it refuses before it answers anything."""
 
+import re
+import shlex
 import socket
+from pathlib import Path
 
 import pytest
+import typer
+
+from optical_ir.cli import app
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "serve.md"
 
 
 @pytest.fixture
@@ -53,3 +61,14 @@ def test_a_port_in_use_is_refused(serve):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert f"expected to listen on 127.0.0.1, port {port}" in serve("--port", port)
+
+
+def test_commands_of_the_page_parse():
+    text = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.M))
+    lines = [shlex.split(line) for line in text.replace("\\\n", " ").splitlines()]
+    commands = [line[1:] for line in lines if line and line[0] == "optical-ir"]
+    assert len(commands) == 3
+    for name, *rest in commands:
+        group = typer.main.get_command(app)
+        verb = group.get_command(typer.Context(group), name)
+        assert verb.make_context(name, rest).params["encoder"]

@@ -177,6 +177,12 @@ def test_on_the_loopback_other_names_are_refused(client):
         assert client.get("/health", headers={"host": host}).status_code == 200, host
 
 
+def test_another_address_of_the_loopback_is_a_name_too(make_client):
+    client = make_client(host="127.8.8.8")
+    assert client.get("/health", headers={"host": "127.8.8.8:80"}).status_code == 200
+    assert client.get("/health", headers={"host": "127.8.8.9"}).status_code == 421
+
+
 def test_beyond_the_queue_is_503_and_the_rest_is_answered(make_client, systems, monkeypatch):
     client = make_client(Limits(rate=0, workers=1, queue=2))
     go, answer = threading.Event(), systems.search
