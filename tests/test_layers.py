@@ -26,8 +26,7 @@ MAY_IMPORT = {
     "word_alignment": BASE | {"collections", "models", "transport"},
     "matches": BASE | {"collections", "columns", "models", "retrieval"},
     "serving": BASE
-    | {"__version__", "collections", "matches", "models", "retrieval"}
-    | {"translation"},
+    | {"__version__", "collections", "matches", "models", "retrieval", "translation"},
     "console": set(),
     "toml": {"errors"},
     "experiment": BASE | {"evaluation", "models", "retrieval", "training"},

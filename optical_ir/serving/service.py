@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from optical_ir.errors import OpticalError
 from optical_ir.serving.loading import Stopped, load_systems
 from optical_ir.serving.metrics import Metrics
 from optical_ir.serving.refusals import Refusal
@@ -69,7 +68,8 @@ class Service:
             self._systems = await asyncio.wrap_future(work)
         except Stopped:
             return
-        except (OpticalError, OSError) as err:
+        except Exception as err:
+            # Whatever it is, a service that will never be ready must not go on.
             self.failure = err
             on_failure()
             return

@@ -3,6 +3,7 @@
 Everything here computes, in the worker that calls it; nothing here knows of HTTP.
 """
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sentence_transformers import MultiVectorEncoder
 
+from optical_ir.errors import DataError
 from optical_ir.matches import Explanation, indexed_tokens, match_tokens, stored_vectors
 from optical_ir.models import encode_queries
 from optical_ir.models.tokens import Token, scored_tokens
@@ -29,6 +31,8 @@ from optical_ir.words import WORD
 
 if TYPE_CHECKING:
     from optical_ir.retrieval.bm25 import Bm25Index
+
+logger = logging.getLogger(__name__)
 
 _REMEMBERED = 1000
 """Documents whose tokens are kept; their texts are checked against the index once each."""
@@ -225,4 +229,10 @@ class Systems:
     def _read_tokens(self, doc_id: str) -> list[Token]:
         assert self._teacher is not None
         doc = Doc(doc_id, self.passages.texts([doc_id])[doc_id])
-        return indexed_tokens(self.index, self._teacher, doc, self._rows[doc_id])
+        try:
+            return indexed_tokens(self.index, self._teacher, doc, self._rows[doc_id])
+        except DataError as err:
+            # The rest is for whoever runs the service, and names its folders.
+            logger.error("%s", err)
+            message = f"the text of document {doc_id!r} is not what was indexed"
+            raise Refusal("invalid", message) from err

@@ -1,17 +1,21 @@
 """Loaded systems: languages that share an encoder, known translations, and BM25 beside them."""
 
+import asyncio
+import json
 from dataclasses import replace
 
 import pytest
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.records import Query
+from optical_ir.serving import Limits, Service
 from optical_ir.serving.loading import Stopped, load_systems
 from optical_ir.serving.page import compare
 from optical_ir.serving.refusals import Refusal
 from optical_ir.serving.settings import parse_pairs
 from optical_ir.serving.translations import Translations, load_translations
 from optical_ir.translation import Translation
+from tests.serving.conftest import PASSAGES
 
 
 def test_languages_may_share_an_encoder(sources):
@@ -47,6 +51,33 @@ def test_kept_passages_are_read_the_next_time(sources, tmp_path, monkeypatch):
     systems = load_systems(kept)
     assert systems.passages.texts(["d1"]) == {"d1": "the red dog sees a cat."}
     systems.close()
+
+
+def test_other_texts_than_those_indexed_are_not_explained(sources, tmp_path):
+    other = {**PASSAGES, "d3": "the red dog"}
+    rows = (json.dumps({"id": key, "contents": text}) for key, text in other.items())
+    (tmp_path / "corpus.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
+    systems = load_systems(replace(sources, collection=str(tmp_path)))
+    assert systems.explain("student", "paka", "sw", ["d1"])
+    with pytest.raises(Refusal, match="the text of document 'd3' is not what was indexed"):
+        systems.explain("student", "paka", "sw", ["d3"])
+    systems.close()
+
+
+def test_a_service_whose_loading_fails_in_any_way_ends(sources, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    async def live() -> list[str]:
+        ended = asyncio.Event()
+        service = Service(sources, Limits())
+        service.start(ended.set)
+        await asyncio.wait_for(ended.wait(), 30)
+        await service.stop()
+        return [str(service.failure), str(service.is_ready)]
+
+    monkeypatch.setattr("optical_ir.serving.service.load_systems", fail)
+    assert asyncio.run(live()) == ["unforeseen", "False"]
 
 
 def test_told_to_stop_it_loads_no_further(sources):
