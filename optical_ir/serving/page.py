@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from optical_ir.matches import Explanation, TokenMatch
 from optical_ir.serving.refusals import Refusal
@@ -154,9 +156,7 @@ def static_folder() -> Path:
 
 
 @cache
-def _templates() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("optical_ir.serving"),
         autoescape=True,
