@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from optical_ir.costs import measure_costs
+from optical_ir.evaluation.significance import ALPHA
 from optical_ir.evaluation.tables import (
     Cell,
     Table,
@@ -203,8 +204,9 @@ def _values_table(matrix: Matrix, measure: str, *, tested: bool = True) -> Table
     caption = f"{measure}, {_title(matrix)}: {_counts(matrix)} queries."
     if tested:
         caption += (
-            f" Marked + (-): better (worse) than {matrix.baseline} with p below .05 in the paired "
-            "t test and in the paired randomisation test, each Holm-adjusted over the "
+            f" Marked + (-): better (worse) than {matrix.baseline} with p below "
+            f"{f'{ALPHA:g}'.removeprefix('0')} in the paired t test and in the paired "
+            "randomisation test, each Holm-adjusted over the "
             f"{len(matrix.contrasts)} comparisons of this table."
         )
     if MEAN in matrix.columns:
