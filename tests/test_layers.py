@@ -67,6 +67,7 @@ EDGE = {
     "qdrant_client",
     "ranx",
     "ray",
+    "sacrebleu",
     "sentencepiece",
     "sentencex",
     "uvicorn",

@@ -17,7 +17,7 @@ from optical_ir.cli.models import build_teacher, distil, train_teacher
 from optical_ir.cli.reporting import report
 from optical_ir.cli.searching import fuse, rerank, search
 from optical_ir.cli.serving import serve
-from optical_ir.cli.translating import translate
+from optical_ir.cli.translating import score_translation, translate
 from optical_ir.console import STDERR, set_up_logging
 from optical_ir.errors import OpticalError
 
@@ -32,7 +32,7 @@ app = typer.Typer(
 for _verb in (
     *(demo, reproduce),
     *(prepare, build_teacher, train_teacher, distil, encode, index),
-    *(translate, learn_lexicon, search, rerank, fuse),
+    *(translate, score_translation, learn_lexicon, search, rerank, fuse),
     *(evaluate, compare, verify, report),
     *(align, explain),
     serve,

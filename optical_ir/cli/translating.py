@@ -1,4 +1,4 @@
-"""The verb that translates: translate."""
+"""The verbs on translations: translate, score-translation."""
 
 from collections.abc import Callable
 from functools import partial
@@ -122,6 +122,30 @@ def translate(
             "sha256": sha256_text(output),
         },
     )
+
+
+def score_translation(
+    topics: Annotated[str, typer.Option(help="Translated topics: TSV, query_id TAB query.")],
+    reference: Annotated[
+        list[str], typer.Option(help="Topics translated by people, same ids; may be repeated.")
+    ],
+    format: Annotated[str, typer.Option(help="text or json.")] = "text",
+) -> None:
+    """Print BLEU and chrF of translated topics, with sacreBLEU's signatures."""
+    import json
+
+    from optical_ir.collections import load_queries
+    from optical_ir.translation import score_translation as score
+
+    if format not in ("text", "json"):
+        raise ConfigError(f"expected a format text or json, found {format!r}.")
+    n_queries, scores = score(load_queries(topics), *map(load_queries, reference))
+    if format == "json":
+        values = {name: {"score": value, "signature": line} for name, value, line in scores}
+        typer.echo(json.dumps({"n_queries": n_queries, **values}, indent=2))
+        return
+    for name, value, line in scores:
+        typer.echo(f"{name} {value:.2f} over {n_queries} queries, {line}")
 
 
 def _open_source(

@@ -8,6 +8,7 @@ from optical_ir.translation.cache import Translation, TranslationCache, open_cac
 from optical_ir.translation.codes import LanguagePair, language_pair, match_code
 from optical_ir.translation.documents import check_splitter, join_sentences, split_sentences
 from optical_ir.translation.outputs import write_translated_corpus, write_translated_topics
+from optical_ir.translation.quality import TranslationScore, score_translation
 from optical_ir.translation.translating import Tally, translate_docs, translate_queries
 from optical_ir.translation.translator import (
     ENGINES,
@@ -22,6 +23,7 @@ __all__ = [
     "Tally",
     "Translation",
     "TranslationCache",
+    "TranslationScore",
     "TranslationSettings",
     "Translator",
     "check_splitter",
@@ -30,6 +32,7 @@ __all__ = [
     "load_translator",
     "match_code",
     "open_cache",
+    "score_translation",
     "split_sentences",
     "translate_docs",
     "translate_queries",

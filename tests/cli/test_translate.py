@@ -169,3 +169,22 @@ def test_commands_of_the_page_parse(arguments):
     name, *rest = arguments
     verb = group.get_command(typer.Context(group), name)
     assert verb.make_context(name, rest).params
+
+
+def test_translations_are_scored(cli, tmp_path):
+    pytest.importorskip("sacrebleu", reason="the translate extra is not installed")
+    human = demo_folder() / "topics.en.tsv"
+    done = cli("score-translation", "--topics", human, "--reference", human)
+    assert done.code == 0, done.err
+    first, second = done.out.splitlines()
+    assert first.startswith("BLEU 100.00 over 48 queries, nrefs:1|")
+    assert second.startswith("chrF 100.00 over 48 queries, nrefs:1|")
+    own = demo_folder() / "topics.sw.tsv"
+    done = cli("score-translation", "--topics", own, "--reference", human, "--format", "json")
+    scores = json.loads(done.out)
+    assert scores["n_queries"] == 48
+    assert 0 <= scores["BLEU"]["score"] < 5
+    assert (
+        "found 'x'"
+        in cli("score-translation", "--topics", own, "--reference", human, "--format", "x").error
+    )
