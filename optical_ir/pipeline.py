@@ -41,6 +41,7 @@ from optical_ir.records import Qrel, Query
 from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.index import build_index
 from optical_ir.retrieval.java import find_anserini_jar, find_java
+from optical_ir.run_facts import describe_engine, describe_translation
 from optical_ir.stages import (
     digest_queries,
     is_done,
@@ -274,6 +275,13 @@ class Pipeline:
             self._bm25[folder] = Bm25Index(folder)
         return self._bm25[folder]
 
+    def _sources(self, task: Task, system: str) -> dict[str, Any]:
+        """Facts of the translation that the name of a system ends in, and of BM25's engine."""
+        names = [name for name in task.translations if system.endswith(f"-{name}")]
+        file = task.translations[max(names, key=len)] if names else None
+        facts = describe_translation(self.data / file) if file else {}
+        return facts | ({"engine": describe_engine()} if system.startswith("bm25") else {})
+
     def make_run(
         self,
         task: Task,
@@ -310,10 +318,11 @@ class Pipeline:
                 "cpu_seconds": round(seconds[1], 3),
                 "seed": student["settings"]["seed"] if student else None,
                 "student": student,
+                **self._sources(task, system),
                 **describe_run(part, self.qrels_file(task), measures=self.experiment.measures),
             }
             # First, since a run without it would count as one of other settings.
-            write_origin(path, settings=settings, facts=facts)
+            write_origin(path, settings=settings, facts=facts, is_run=True)
             part.replace(path)
         found = read_run(path, may_be_empty=True)
         query_ids = [query.query_id for query in queries]

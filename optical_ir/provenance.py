@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from optical_ir.files import sha256_file, write_file
+from optical_ir.signatures import format_signature, sign_origin
 
 _PACKAGES = ("optical-ir", "torch", "transformers", "sentence-transformers", "POT", "ranx")
 
@@ -44,6 +45,7 @@ def write_origin(
     settings: Mapping[str, Any],
     inputs: Mapping[str, Path | str] | None = None,
     facts: Mapping[str, Any] | None = None,
+    is_run: bool = False,
 ) -> None:
     """Write the origin of file `output` to `<output>.json` beside it.
 
@@ -55,9 +57,13 @@ def write_origin(
         See `describe_origin`.
     facts : mapping, optional
         What is known of the output itself, such as its SHA-256; added as further keys.
+    is_run : bool
+        Add the run's signature, see `optical_ir.signatures`.
     """
     output = Path(output)
     origin = {**describe_origin(settings=settings, inputs=inputs), **(facts or {})}
+    if is_run:
+        origin["signature"] = format_signature(sign_origin(origin))
     with write_file(output.with_name(output.name + ".json"), overwrite=True) as stream:
         stream.write(json.dumps(origin, indent=2, ensure_ascii=False, default=str) + "\n")
 

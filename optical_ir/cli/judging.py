@@ -8,6 +8,15 @@ import typer
 from optical_ir.cli.options import Format, Measures
 from optical_ir.errors import ConfigError
 
+Signatures = Annotated[
+    str | None,
+    typer.Option(
+        "--signature",
+        help="short or verbose: a line for each run that says what it is, by its .json; formats "
+        "text, markdown and json.",
+    ),
+]
+
 
 def evaluate(
     qrels: Annotated[str, typer.Argument(help="TREC qrels file, or an ir_datasets id.")],
@@ -17,18 +26,21 @@ def evaluate(
     per_query: Annotated[
         bool, typer.Option("--per-query", help="Values of each query too; format json.")
     ] = False,
+    signature: Signatures = None,
 ) -> None:
     """Print the means of ranx measures for one or more runs, as `trec_eval -c` counts them."""
     from optical_ir.collections import load_qrels
     from optical_ir.evaluation import DEFAULT_MEASURES, render
     from optical_ir.evaluation import evaluate as evaluate_run
 
+    lines = _signatures(qrels, runs, signature, format)
     judgements = load_qrels(qrels)
     values = {
         name: evaluate_run(judgements, run, measures=measure or DEFAULT_MEASURES, name=name)
         for name, run in _named_runs(runs).items()
     }
-    typer.echo(render(values, format=format, per_query=per_query), nl=False)
+    table = render(values, format=format, per_query=per_query, signatures=lines)
+    typer.echo(table, nl=False)
 
 
 def compare(
@@ -41,12 +53,14 @@ def compare(
     per_query: Annotated[
         bool, typer.Option("--per-query", help="Values of each query too; format json.")
     ] = False,
+    signature: Signatures = None,
 ) -> None:
     """Compare runs with the first one: means, differences, p of two tests, Holm-corrected."""
     from optical_ir.collections import load_qrels
     from optical_ir.evaluation import DEFAULT_MEASURES, render
     from optical_ir.evaluation import compare as compare_runs
 
+    lines = _signatures(qrels, runs, signature, format)
     comparison = compare_runs(
         load_qrels(qrels),
         _named_runs(runs),
@@ -54,7 +68,8 @@ def compare(
         n_permutations=permutations,
         seed=seed,
     )
-    typer.echo(render(comparison, format=format, per_query=per_query), nl=False)
+    table = render(comparison, format=format, per_query=per_query, signatures=lines)
+    typer.echo(table, nl=False)
 
 
 def verify(
@@ -86,9 +101,31 @@ def verify(
 
 
 def _named_runs(paths: list[Path]) -> dict[str, Any]:
-    """Read runs, named by their files without `run.` and suffix, or by path if that is double."""
+    """Read runs by the names that tables give them."""
     from optical_ir.trec import read_run
 
+    return {name: read_run(path) for name, path in _by_name(paths).items()}
+
+
+def _signatures(
+    qrels: str, paths: list[Path], style: str | None, format: str
+) -> dict[str, str] | None:
+    """Sign runs as they are judged here: by these judgements and this release of ranx."""
+    from optical_ir.evaluation import SIGNED_FORMATS, sign_runs
+
+    if style is None:
+        return None
+    if style not in ("short", "verbose"):
+        raise ConfigError(f"expected a signature short or verbose, found {style!r}.")
+    if format not in SIGNED_FORMATS:
+        raise ConfigError(
+            f"Signatures need a format out of {', '.join(SIGNED_FORMATS)}, found {format!r}."
+        )
+    return sign_runs(qrels, _by_name(paths), short=style == "short")
+
+
+def _by_name(paths: list[Path]) -> dict[str, Path]:
+    """Name runs by their files without `run.` and suffix, or by path if that is double."""
     names = [
         path.name.removesuffix(".gz").removesuffix(".trec").removeprefix("run.") for path in paths
     ]
@@ -99,4 +136,4 @@ def _named_runs(paths: list[Path]) -> dict[str, Any]:
     for path in paths:
         if paths.count(path) > 1:
             raise ConfigError(f"expected each run once, found {path} twice. Leave one out.")
-    return {name: read_run(path) for name, path in zip(unique, paths, strict=True)}
+    return dict(zip(unique, paths, strict=True))

@@ -55,10 +55,11 @@ def search(
 ) -> None:
     """Search an index and write a TREC run: exact MaxSim, BM25, or late interaction in Lucene."""
     from optical_ir.collections import load_queries
-    from optical_ir.files import check_output
+    from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.late_interaction import is_late_interaction_index, search_late
     from optical_ir.retrieval.search import search_with
+    from optical_ir.run_facts import describe_sources
     from optical_ir.trec import write_run
 
     check_output(output, overwrite=overwrite)
@@ -103,7 +104,9 @@ def search(
     write_run(output, run, tag=name, overwrite=overwrite)
     inputs = {"topics": topics, "first_stage_topics": first_stage_topics, "lexicon": lexicon}
     given = {role: path for role, path in inputs.items() if path}
-    write_origin(output, settings=settings, inputs=given)
+    facts = describe_sources(index=index, encoder=encoder, topics=topics)
+    facts["sha256"] = sha256_text(output)
+    write_origin(output, settings=settings, inputs=given, facts=facts, is_run=True)
 
 
 def _search_words(
@@ -166,11 +169,12 @@ def rerank(
 ) -> None:
     """Rank the documents of a run anew, by exact MaxSim."""
     from optical_ir.collections import load_queries
-    from optical_ir.files import check_output
+    from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.index import MultiVectorIndex
     from optical_ir.retrieval.queries import encode_for
     from optical_ir.retrieval.rerank import rerank as rerank_run
+    from optical_ir.run_facts import describe_sources
     from optical_ir.trec import read_run, write_run
 
     check_output(output, overwrite=overwrite)
@@ -182,10 +186,13 @@ def rerank(
     reranked = rerank_run(opened, first_stage, queries, vectors, k=hits)
     write_run(output, reranked, tag=name, overwrite=overwrite)
     settings = {"index": index, "encoder": encoder, "hits": hits, "tag": name}
+    facts = describe_sources(index=index, encoder=encoder, topics=topics)
     write_origin(
         output,
         settings=settings | {"topics": topics, "max_length": max_length},
         inputs={"run": run, "topics": topics},
+        facts=facts | {"sha256": sha256_text(output)},
+        is_run=True,
     )
 
 
@@ -217,7 +224,7 @@ def fuse(
     from dataclasses import asdict
 
     from optical_ir.collections import load_qrels
-    from optical_ir.files import check_output
+    from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.fusion import FusionSettings, fuse_runs, tune_fusion
     from optical_ir.trec import read_run, write_run
@@ -237,7 +244,8 @@ def fuse(
     inputs |= {f"tune_run {number}": path for number, path in enumerate(tune_runs, start=1)}
     inputs |= {"tune_qrels": Path(tune_qrels)} if tune_qrels else {}
     origin = {**asdict(settings), "hits": hits, "tag": name, "tune_qrels": tune_qrels}
-    write_origin(output, settings=origin, inputs=inputs)
+    facts = {"sha256": sha256_text(output)}
+    write_origin(output, settings=origin, inputs=inputs, facts=facts, is_run=True)
 
 
 def _check_tuning(

@@ -31,6 +31,8 @@ _LAYOUTS: dict[str, Callable[[Table], str]] = {
 }
 FORMATS = (*_LAYOUTS, "json", "tsv")
 """What `render` can write."""
+SIGNED_FORMATS = ("text", "markdown", "json")
+"""Those that have room for signatures."""
 
 
 def render(
@@ -38,6 +40,7 @@ def render(
     *,
     format: str = "text",
     per_query: bool = False,
+    signatures: Mapping[str, str] | None = None,
 ) -> str:
     """Lay out a result as a string that ends with a line feed.
 
@@ -51,6 +54,8 @@ def render(
         system and measure.
     per_query : bool
         Add the values of every query; JSON only.
+    signatures : mapping of str to str, optional
+        A line for each system that says what its run is; `SIGNED_FORMATS` only.
 
     Raises
     ------
@@ -66,11 +71,15 @@ def render(
     values = result.values if isinstance(result, Comparison) else result
     _check_values(values)
     if format == "json":
-        return _json(result, values, per_query) + "\n"
+        return _json(result, values, per_query, signatures) + "\n"
     if format == "tsv":
         return _tsv(result, values)
     layout = _LAYOUTS[format]
-    return "\n\n".join(layout(table) for table in comparison_tables(result, values)) + "\n"
+    signed = [f"{name}: {line}" for name, line in (signatures or {}).items()]
+    if signed and format == "markdown":
+        signed = [f"    {line}" for line in signed]
+    parts = [layout(table) for table in comparison_tables(result, values)]
+    return "\n\n".join([*parts, *(["\n".join(signed)] if signed else [])]) + "\n"
 
 
 def _check_values(values: Mapping[str, pd.DataFrame]) -> None:
@@ -160,6 +169,7 @@ def _json(
     result: Comparison | Mapping[str, pd.DataFrame],
     values: Mapping[str, pd.DataFrame],
     per_query: bool,
+    signatures: Mapping[str, str] | None,
 ) -> str:
     first = next(iter(values.values()))
     report: dict[str, Any] = {
@@ -180,6 +190,8 @@ def _json(
         report["per_query"] = {
             name: frame.to_dict(orient="index") for name, frame in values.items()
         }
+    if signatures is not None:
+        report["signatures"] = dict(signatures)
     return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
 
 

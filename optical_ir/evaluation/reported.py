@@ -17,6 +17,7 @@ from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation.measures import mean_values
 from optical_ir.files import iter_lines, sha256_text
 from optical_ir.records import Qrel
+from optical_ir.signatures import check_signature
 from optical_ir.trec import Run, read_qrels, read_run
 
 RUN_NAME = re.compile(r"run\.(.+)\.([^.]+)\.trec(?:\.gz)?")
@@ -199,6 +200,7 @@ def read_provenance(path: Path, output: Path) -> dict[str, Any]:
 def _check_run_provenance(run: Path, system: str, judged: Path) -> None:
     path = run.with_name(run.name.removesuffix(".gz") + ".json")
     content = read_provenance(path, run)
+    check_signature(content, path)
     settings, measures = content.get("settings"), content.pop("measures", {})
     found = settings.get("system") if isinstance(settings, dict) else None
     if found != system:
