@@ -197,10 +197,15 @@ def _render(
     return join_sentences(kept)
 
 
+def _letters(text: str) -> str:
+    """Letters and digits alone, since models move blanks and punctuation even when they copy."""
+    return "".join(char for char in text.casefold() if char.isalnum())
+
+
 def _faults(sentence: str, found: Translation) -> Iterator[str]:
     if not found.text:
         yield "empty"
-    if found.text.casefold() == sentence.casefold():
+    if found.text and _letters(found.text) == _letters(sentence):
         yield "untranslated"
     if found.is_cut:
         yield "cut"

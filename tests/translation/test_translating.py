@@ -58,6 +58,15 @@ def test_bad_translations_are_counted_warned_of_and_listed(tmp_path, make_fake, 
         assert words in caplog.text
 
 
+@pytest.mark.parametrize("copy", ["Paka anakula samaki", "PAKA anakula , samaki ."])
+def test_a_copy_counts_as_untranslated_whatever_its_punctuation(tmp_path, make_fake, copy):
+    fake = make_fake()
+    fake.answers = {"Paka anakula samaki.": Translation(copy, False, False)}
+    queries = [Query("q1", "Paka anakula samaki."), Query("q2", "Mbwa analala.")]
+    tally = write_translated_topics(tmp_path / "out.tsv", queries, fake)
+    assert tally.summary()["untranslated"] == {"sentences": 1, "first_ids": ["q1"]}
+
+
 def test_counts_are_the_same_when_all_comes_from_the_cache(tmp_path, make_fake, queries):
     fake = make_fake()
     fake.answers = {queries[0].text: Translation("x", True, True)}
