@@ -202,6 +202,8 @@ def test_every_system_leaves_a_run_with_its_tag_and_origin(finished):
         origin = json.loads(Path(f"{path}.json").read_text())
         assert origin["settings"]["system"] == system
         assert origin["command"].startswith("optical-ir reproduce")
+        assert f"|system:{system}|" in origin["signature"]
+        assert ("|lucene:" in origin["signature"]) == system.startswith("bm25")
 
 
 def test_the_output_verifies(finished):
@@ -251,7 +253,8 @@ def test_other_judgements_than_those_of_the_output_are_refused(data, copied, cap
 def test_runs_without_the_newer_facts_stay_valid(data, copied):
     for path in copied.glob("runs/*.json"):
         content = json.loads(path.read_text())
-        for name in ("seed", "student", "n_queries", "measures", "qrels_sha256", "sha256"):
+        newer = ("seed", "student", "n_queries", "measures", "qrels_sha256", "sha256", "signature")
+        for name in newer:
             del content[name]
         path.write_text(json.dumps(content))
     shutil.rmtree(copied / "qrels")

@@ -116,6 +116,25 @@ def test_provenance_may_lack_facts(reported):
     assert verify(reported / "runs").n_runs == 5
 
 
+def test_a_signature_that_says_something_else_is_found(reported):
+    path = reported / "runs" / f"{SW}.json"
+    content = json.loads(path.read_text())
+    write_origin(
+        path.with_suffix(""),
+        settings=content["settings"],
+        facts={name: content[name] for name in ("sha256", "qrels_sha256", "measures")},
+        is_run=True,
+    )
+    assert verify(reported / "runs").n_runs == 5
+    signed = path.read_text()
+    assert signed.count("system:optical-sw|") == 1
+    path.write_text(signed.replace("system:optical-sw|", "system:optical-so|"))
+    with pytest.raises(
+        DataError, match=r"signature: found system:optical-so, expected 'optical-sw"
+    ):
+        verify(reported / "runs")
+
+
 def test_other_places_may_be_named(reported):
     (reported / "qrels").rename(reported / "judged")
     tables = [reported / "docs" / "more.md"]
