@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -172,8 +173,8 @@ def train(
         tokenizer = make_tokenizer(folder, texts, language, settings.vocabulary)
     first, *others = [encode_pairs(tokenizer, part, settings.max_length) for part in parts]
     n_wanted = round(settings.share * len(first))
-    repeated = [(other * (n_wanted // len(other) + 1))[:n_wanted] for other in others]
-    batches = iter_batches([*first, *(pair for part in repeated for pair in part)], settings)
+    repeated = [pair for other in others for pair in islice(cycle(other), n_wanted)]
+    batches = iter_batches([*first, *repeated], settings)
     training = Training(make_model(tokenizer, settings).to(device), settings, folder)
     encoded = encode_pairs(tokenizer, dev, settings.max_length)
     training.run(batches, batches_of(encoded, settings.batch_tokens))
@@ -202,7 +203,8 @@ def main(
     parts += [read_bitext(path) for path in bitext[1:]]
     held_out = read_bitext(dev) if dev else sample_pairs(parts[0], settings.dev_pairs)
     if not dev:
-        parts[0] = [pair for pair in parts[0] if pair not in set(held_out)]
+        unseen = set(held_out)
+        parts[0] = [pair for pair in parts[0] if pair not in unseen]
     inputs = {f"bitext {number}": path for number, path in enumerate(bitext, start=1)}
     given = {"query_lang": query_lang, "exclude_sources": exclude_source, **asdict(settings)}
     with write_folder(output, resume=True) as folder:

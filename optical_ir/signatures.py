@@ -142,9 +142,11 @@ def read_signature(run: Path) -> Signature:
     DataError
         If the provenance is no JSON object, or that of other bytes than the run's.
     """
-    path = run.with_name(run.name.removesuffix(".gz") + ".json")
     found = sha256_text(run)
-    if not path.is_file():
+    # A run may have been packed after it was written.
+    names = (f"{run.name}.json", f"{run.name.removesuffix('.gz')}.json")
+    path = next((run.with_name(name) for name in names if run.with_name(name).is_file()), None)
+    if path is None:
         return {"run": _shorten(found)}
     try:
         origin = json.loads(path.read_text("utf-8"))

@@ -1,5 +1,6 @@
 """Signatures can be read back, say what the provenance says, and tell runs apart."""
 
+import gzip
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -115,6 +116,16 @@ def test_the_provenance_of_a_run_has_its_signature(run):
     origin["settings"]["hits"] = 10
     with pytest.raises(DataError, match=r"signature: found hits:1000, expected '10' by the rest"):
         check_signature(origin, path)
+
+
+def test_a_packed_run_keeps_its_signature(run):
+    write_origin(run, settings={"tag": "bm25"}, is_run=True)
+    expected = read_signature(run)
+    packed = run.with_name("run.trec.gz")
+    packed.write_bytes(gzip.compress(run.read_bytes()))
+    assert read_signature(packed) == expected
+    write_origin(packed, settings={"tag": "packed"}, is_run=True)
+    assert read_signature(packed)["system"] == "packed"
 
 
 def test_a_run_of_another_engine_is_known_by_its_hash(run):
