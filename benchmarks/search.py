@@ -29,7 +29,7 @@ def random_index(dim: int, dtype: str, n_docs: int) -> Any:
     embeddings = torch.randn(int(offsets[-1]), dim, generator=torch.Generator().manual_seed(0))
     embeddings = torch.nn.functional.normalize(embeddings, dim=-1).to(getattr(torch, dtype))
     doc_ids = [str(number) for number in range(n_docs)]
-    return MultiVectorIndex(Path("random"), embeddings, offsets, doc_ids, "random")
+    return MultiVectorIndex.from_tensor(Path("random"), embeddings, offsets, doc_ids, "random")
 
 
 def run_case(index: Any, n_queries: int, options: Any) -> None:
@@ -45,16 +45,17 @@ def run_case(index: Any, n_queries: int, options: Any) -> None:
     tokens /= np.linalg.norm(tokens, axis=-1, keepdims=True)
     vectors = list(tokens)
     queries = [Query(str(number), "") for number in range(n_queries)]
-    columns = torch.from_numpy(tokens).flatten(0, 1).to(index.embeddings.dtype).T
-    products = torch.empty(len(index.embeddings), columns.shape[1], dtype=columns.dtype)
+    columns = torch.from_numpy(tokens).flatten(0, 1).to(getattr(torch, index.storage)).T
+    embeddings = index.token_vectors(0, len(index.doc_ids))
+    products = torch.empty(len(embeddings), columns.shape[1], dtype=columns.dtype)
     calls = {
-        "product": lambda: torch.mm(index.embeddings, columns, out=products),
+        "product": lambda: torch.mm(embeddings, columns, out=products),
         "first pass": lambda: approximate_scores(index, vectors),
         "search": lambda: search_index(index, queries, vectors, k=options.k),
     }
     times = time_interleaved(calls, rounds=options.rounds)
     name = str(columns.dtype).removeprefix("torch.")
-    title = f"{name}, dim {index.dim}, {len(index.embeddings)} tokens, {n_queries} queries"
+    title = f"{name}, dim {index.dim}, {len(embeddings)} tokens, {n_queries} queries"
     ratios = [Ratio("first pass", "product", 1.4), Ratio("search", "product", 1.4)]
     print_table(f"{title}, {options.threads} thread(s)", times, ratios)
 

@@ -175,7 +175,7 @@ def explain(
     texts = _find_texts(docs, [row.doc_id for row in ranked])
     explanations = []
     for _, doc_id, score in ranked:
-        doc, row = texts[doc_id], index.doc_ids.index(doc_id)
+        doc, row = texts[doc_id], index.rows[doc_id]
         indexed = indexed_tokens(index, teacher, doc, row), stored_vectors(index, row)
         found = match_tokens((query, doc.text), (tokens, indexed[0]), (vectors, indexed[1]))
         explanations.append(Explanation(doc_id, score, found))
@@ -183,12 +183,12 @@ def explain(
 
 
 def _find_row(index: MultiVectorIndex, doc_id: str) -> int:
-    if doc_id not in index.doc_ids:
+    if doc_id not in index.rows:
         raise DataError(
             f"{index.folder}: expected a document {doc_id!r}, found none of that id among "
-            f"{len(index.doc_ids)}, such as {index.doc_ids[0]!r}. Check the id."
+            f"{len(index.rows)}, such as {next(iter(index.rows), None)!r}. Check the id."
         )
-    row = index.doc_ids.index(doc_id)
+    row = index.rows[doc_id]
     if index.offsets[row] == index.offsets[row + 1]:
         raise DataError(
             f"{index.folder}: expected a document with scored tokens, found {doc_id!r} without "
@@ -214,8 +214,7 @@ def _find_texts(docs: Iterable[Doc], doc_ids: Sequence[str]) -> dict[str, Doc]:
 
 def stored_vectors(index: MultiVectorIndex, row: int) -> TokenVectors:
     """Vectors of a document's tokens in the index, float32 of shape (n_tokens, dim)."""
-    rows = slice(int(index.offsets[row]), int(index.offsets[row + 1]))
-    vectors: TokenVectors = index.embeddings[rows].float().numpy()
+    vectors: TokenVectors = index.token_vectors(row, row + 1).float().numpy()
     return vectors
 
 
@@ -233,9 +232,17 @@ def indexed_tokens(
 
     Raises
     ------
+    ConfigError
+        If the index holds pooled vectors, which are no token's.
     DataError
         If the text, read by this teacher, does not give the vectors in the index.
     """
+    if index.pool_factor > 1:
+        raise ConfigError(
+            f"{index.folder}: expected a vector for each token, found pooled ones (pool factor "
+            f"{index.pool_factor:g}), which are no token's. Explain with an index that is not "
+            "pooled."
+        )
     stored = stored_vectors(index, row)
     tokens = scored_tokens(teacher, doc.text, task="document")
     hint = (

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from optical_ir.experiment import Task
 from optical_ir.models import load_encoder
 from optical_ir.models.export import fold_encoder
@@ -73,7 +75,9 @@ class OneVectorSearch:
             return search_index(self.index, queries, list(vectors[:, None, :]), k=k)
         model = PoolingEncoder(load_encoder(encoder), self._pooling)
         vectors = model.encode_queries(texts)
-        return search_dense(self.index.doc_ids, self._doc_vectors, queries, vectors, k=k)
+        live = np.flatnonzero(self.index.live)
+        doc_ids = [self.index.doc_ids[row] for row in live]
+        return search_dense(doc_ids, self._doc_vectors[live], queries, vectors, k=k)
 
 
 def run_one_vector(pipeline: Pipeline) -> dict[str, dict[str, SystemRun]]:

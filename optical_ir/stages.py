@@ -25,8 +25,10 @@ def weights_hash(encoder: Path) -> str:
 
 
 def index_hash(folder: Path) -> str:
-    """SHA-256 of the token embeddings of an index."""
-    return str(read_json(folder / "index.json")["sha256"]["embeddings.bin"])
+    """SHA-256 of what an index has: all its data files, and which documents are deleted."""
+    description = read_json(folder / "index.json")
+    files = [description["deleted"], *(shard["files"] for shard in description["shards"])]
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def digest_queries(queries: Sequence[Query]) -> str:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "serving": BASE
     | {"__version__", "collections", "matches", "models", "retrieval", "translation"},
     "console": set(),
+    "indexing": BASE | {"collections", "models", "retrieval"},
     "toml": {"errors"},
     "experiment": BASE | {"evaluation", "models", "retrieval", "training"},
     "experiment_file": BASE

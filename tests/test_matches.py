@@ -23,11 +23,11 @@ QUERY = "mbwa nyekundu ona the dogs?"
 
 @pytest.fixture(scope="module")
 def make_index(tiny_encoder, plain_folder, tmp_path_factory):
-    def make(dtype="float32", settings=None):
+    def make(storage="float32", settings=None):
         folder = tmp_path_factory.mktemp("indexes") / "index"
         space = embedding_space(plain_folder, tiny_encoder)
         origin = {"settings": settings or {}}
-        return build_index(DOCS, tiny_encoder, folder, space=space, dtype=dtype, origin=origin)
+        return build_index(DOCS, tiny_encoder, folder, space=space, storage=storage, origin=origin)
 
     return make
 
@@ -37,9 +37,9 @@ def index(make_index):
     return make_index()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_similarities_add_up_to_the_score_of_search(make_index, tiny_encoder, dtype):
-    index = make_index(dtype)
+@pytest.mark.parametrize("storage", ["float32", "bfloat16", "float16", "int8"])
+def test_similarities_add_up_to_the_score_of_search(make_index, tiny_encoder, storage):
+    index = make_index(storage)
     found = explain(index, tiny_encoder, tiny_encoder, QUERY, DOCS, k=10)
     vectors = encode_queries(tiny_encoder, [QUERY])
     run = search_index(index, [Query("q", QUERY)], vectors, k=10)["q"]

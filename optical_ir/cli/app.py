@@ -7,6 +7,13 @@ import typer
 
 from optical_ir import __version__
 from optical_ir.cli.bridge import encode_queries, environment, export, index_vectors
+from optical_ir.cli.editing import (
+    add_documents,
+    compact_index,
+    delete_documents,
+    merge_indexes,
+    verify_index,
+)
 from optical_ir.cli.engines import encode_ray, export_index, search_exported
 from optical_ir.cli.experiments import demo, reproduce
 from optical_ir.cli.explaining import align, explain
@@ -32,6 +39,7 @@ app = typer.Typer(
 for _verb in (
     *(demo, reproduce),
     *(prepare, build_teacher, train_teacher, distil, encode, index),
+    *(merge_indexes, add_documents, delete_documents, compact_index, verify_index),
     *(translate, score_translation, learn_lexicon, search, rerank, fuse),
     *(evaluate, compare, verify, report),
     *(align, explain),

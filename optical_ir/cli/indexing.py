@@ -11,8 +11,10 @@ from optical_ir.cli.options import (
     Device,
     Encoder,
     MaxLength,
+    MaxMemory,
     Output,
     Overwrite,
+    to_bytes,
 )
 from optical_ir.console import make_progress, track
 from optical_ir.errors import ConfigError
@@ -48,7 +50,17 @@ def encode(
     collection: CollectionName,
     output: Output,
     encoder: Encoder = "embedded",
-    dtype: Annotated[str, typer.Option(help="Of the index: bfloat16 or float32.")] = "bfloat16",
+    storage: Annotated[
+        str, typer.Option(help="Of the vectors: float32, bfloat16, float16, int8 or pq.")
+    ] = "bfloat16",
+    pool_factor: Annotated[
+        float, typer.Option(help="Cluster each document's vectors into so many times fewer.")
+    ] = 1,
+    shard_id: Annotated[
+        int, typer.Option(help="Part of the collection to encode, from 0; see merge-indexes.")
+    ] = 0,
+    shard_num: Annotated[int, typer.Option(min=1, help="Parts of the collection.")] = 1,
+    max_memory: MaxMemory = 2,
     batch_size: BatchSize = 32,
     max_length: MaxLength = None,
     device: Device = None,
@@ -56,34 +68,24 @@ def encode(
 ) -> None:
     """Encode a collection's documents into a multi-vector index, with the teacher.
 
-    After a kill the same command goes on where it stopped.
+    After a kill the same command goes on where it stopped. Several processes, on one machine or
+    many, each encode a part of the collection, and merge-indexes joins them.
     """
-    from optical_ir.collections import load_collection
     from optical_ir.files import check_output
-    from optical_ir.models import embedding_space, fast_inference, load_encoder
-    from optical_ir.provenance import describe_origin
-    from optical_ir.retrieval.index import build_index
+    from optical_ir.indexing import EncodeSettings, encode_collection
+    from optical_ir.retrieval.index_description import Part
 
     check_output(output, overwrite=overwrite)
-    source = load_collection(collection)
-    model = load_encoder(encoder, device=device, document_length=max_length)
-    space = embedding_space(encoder, model)
-    settings = {
-        "collection": collection,
-        "encoder": encoder,
-        "max_length": max_length,
-        "dtype": dtype,
-    }
     with make_progress() as progress:
-        build_index(
-            track(source.iter_docs(), "Encoding", source.n_docs, progress=progress),
-            fast_inference(model),
+        encode_collection(
             output,
-            space=space,
-            dtype=dtype,
+            EncodeSettings(collection, encoder, max_length, storage, pool_factor),
+            part=Part(shard_id, shard_num) if shard_num > 1 or shard_id else None,
+            max_memory=to_bytes(max_memory),
             batch_size=batch_size,
-            origin=describe_origin(settings=settings),
+            device=device,
             overwrite=overwrite,
+            progress=lambda docs, total: track(docs, "Encoding", total, progress=progress),
         )
 
 

@@ -45,6 +45,17 @@ Device = Annotated[
 MaxLength = Annotated[
     int | None, typer.Option(min=4, help="Tokens kept of a text; the checkpoint's own by default.")
 ]
+MaxMemory = Annotated[
+    float,
+    typer.Option(help="GiB to hold at a time, beside the encoder."),
+]
+
+
+def to_bytes(gibibytes: float) -> int:
+    """Give a number of GiB in bytes."""
+    return int(gibibytes * 2**30)
+
+
 Measures = Annotated[
     list[str] | None,
     typer.Option("--measure", "-m", help="nDCG@10, AP, RR@10, R@100, ...; may be repeated."),

@@ -10,7 +10,8 @@ from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.trec import rank_docs
 
-_BLOCK = 1024
+_BLOCK = 1 << 17
+"""Tokens pooled at a time."""
 
 
 def pool_index(index: MultiVectorIndex, pooling: TokenPooling) -> Vectors:
@@ -21,9 +22,9 @@ def pool_index(index: MultiVectorIndex, pooling: TokenPooling) -> Vectors:
     array, shape (n_docs, dim), float32
     """
     blocks = []
-    for first in range(0, len(index.doc_ids), _BLOCK):
-        offsets = index.offsets[first : first + _BLOCK + 1]
-        tokens = index.embeddings[offsets[0] : offsets[-1]].float().numpy()
+    for first, last in index.iter_blocks(_BLOCK):
+        offsets = index.offsets[first : last + 1]
+        tokens = index.token_vectors(first, last).float().numpy()
         blocks.append(pooling.pool_documents(np.split(tokens, offsets[1:-1] - offsets[0])))
     return np.concatenate(blocks)
 

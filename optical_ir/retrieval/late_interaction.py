@@ -268,8 +268,8 @@ def _read_description(folder: Path) -> dict[str, Any]:
 
 
 def _describe(vectors: MultiVectorIndex) -> dict[str, Any]:
-    n_docs = len(vectors.doc_ids)
-    n_empty = int(np.count_nonzero(np.diff(vectors.offsets) == 0))
+    lengths = np.diff(vectors.offsets)[vectors.live]
+    n_docs, n_empty = len(lengths), int(np.count_nonzero(lengths == 0))
     if n_empty:
         logger.warning(
             "%d of %d documents have no token vectors and cannot be re-scored", n_empty, n_docs
@@ -280,7 +280,7 @@ def _describe(vectors: MultiVectorIndex) -> dict[str, Any]:
         "space": vectors.space,
         "docs": n_docs,
         "docs_without_tokens": n_empty,
-        "tokens": int(vectors.offsets[-1]),
+        "tokens": int(lengths.sum()),
         "lucene": lucene.lucene("util.Version").LATEST.toString(),
         "pyserini": version("pyserini"),
     }

@@ -48,7 +48,7 @@ def iter_pairs(
     DataError
         If a document is on one side only, or an id is used twice.
     """
-    missing = {doc_id: row for row, doc_id in enumerate(vectors.doc_ids)}
+    missing = dict(vectors.rows)
     seen: set[str] = set()
     for doc in docs:
         if doc.doc_id in seen:
@@ -60,8 +60,7 @@ def iter_pairs(
             )
         seen.add(doc.doc_id)
         row = missing.pop(doc.doc_id)
-        start, end = vectors.offsets[row], vectors.offsets[row + 1]
-        yield doc, vectors.embeddings[start:end].float().numpy()
+        yield doc, vectors.token_vectors(row, row + 1).float().numpy()
     if missing:
         raise DataError(
             f"{vectors.folder}: expected the documents of the collection, found {len(missing)} "

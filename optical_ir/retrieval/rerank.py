@@ -37,7 +37,8 @@ def rerank(
     -------
     dict of list of ScoredDoc
         By query id in the order of `queries`, best first. Documents that have no token
-        embeddings, such as blank ones, are left out: they have no MaxSim.
+        embeddings, such as blank ones, are left out: they have no MaxSim. So are those that were
+        deleted from the index.
 
     Raises
     ------
@@ -54,12 +55,13 @@ def rerank(
             f"The run has {len(unknown)} queries that the topics lack, as {unknown[0]!r}. Give "
             "the topics that the run is for."
         )
-    rows_of = {doc_id: row for row, doc_id in enumerate(index.doc_ids)}
-    has_tokens = np.diff(index.offsets) > 0
+    # A document that was deleted and came back is there twice; the later one counts.
+    rows_of = {doc_id: row for row, doc_id in enumerate(index.doc_ids)} | index.rows
+    can_score = (np.diff(index.offsets) > 0) & index.live
     reranked: dict[str, list[ScoredDoc]] = {}
     for query, own in zip(queries, vectors, strict=True):
         found = _rows(rows_of, run.get(query.query_id, ())[:k], index)
-        scored = found[has_tokens[found]] if len(own) else found[:0]
+        scored = found[can_score[found]] if len(own) else found[:0]
         reranked[query.query_id] = score_exactly(index, query, own, scored)
     return reranked
 

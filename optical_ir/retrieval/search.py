@@ -3,7 +3,7 @@
 All query tokens of a batch are multiplied with a chunk of document tokens at a time, and a
 compiled loop takes the maxima over each document's rows while the products are still in cache.
 In bfloat16, which is twice as fast where the CPU has it, a first pass finds candidates and a
-second scores them in float32, so scores do not depend on chunk or batch.
+second scores them in float32, so scores do not depend on chunk, batch or shard.
 """
 
 from collections.abc import Iterator, Sequence
@@ -99,10 +99,8 @@ def score_exactly(
     rows : array, shape (n_docs,), int64
         Their places in the index; each has token embeddings.
     """
-    lengths = np.diff(index.offsets)[rows]
-    offsets = np.cumsum([0, *lengths], dtype=np.int64)
-    positions = np.repeat(index.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    tokens = torch.index_select(index.embeddings, 0, torch.from_numpy(positions)).float()
+    tokens = index.gather(rows)
+    offsets = np.cumsum([0, *np.diff(index.offsets)[rows]], dtype=np.int64)
     scores = np.zeros((1, len(rows)), np.float32)
     ends = np.array([0, len(vectors)], np.int64)
     products = (tokens @ torch.from_numpy(vectors).T).numpy()
@@ -118,7 +116,7 @@ def _first_pass(
 ) -> list[npt.NDArray[np.int64]]:
     """Rows of the best documents of each query, in no order."""
     lengths = np.diff(index.offsets)
-    scored = np.flatnonzero(lengths > 0)
+    scored = np.flatnonzero((lengths > 0) & index.live)
     scores = approximate_scores(index, vectors)
     kept = min(k + int(_MARGIN * k) + 20, len(scored))
     found = []
@@ -143,7 +141,7 @@ def approximate_scores(
     """
     if torch.cuda.is_available():
         return _gpu_scores(index, vectors)
-    half = index.embeddings.dtype == torch.bfloat16 and has_fast_bfloat16(torch.device("cpu"))
+    half = index.storage != "float32" and has_fast_bfloat16(torch.device("cpu"))
     dtype = torch.bfloat16 if half else torch.float32
     stacked = torch.from_numpy(np.concatenate(list(vectors))).to(dtype)
     query_offsets = np.cumsum([0, *(len(v) for v in vectors)], dtype=np.int64)
@@ -152,12 +150,12 @@ def approximate_scores(
         return scores
     segment_max = _segment_max_bfloat16 if half else _segment_max_float32
     buffer = torch.empty(0, dtype=dtype)
-    for first, last in _doc_chunks(index.offsets, max(1, _CHUNK_VALUES // len(stacked))):
+    for first, last in index.iter_blocks(max(1, _CHUNK_VALUES // len(stacked))):
         start, end = index.offsets[first], index.offsets[last]
         if buffer.numel() < (end - start) * len(stacked):
             buffer = torch.empty((end - start) * len(stacked), dtype=dtype)
         products = buffer[: (end - start) * len(stacked)].view(end - start, len(stacked))
-        torch.mm(index.embeddings[start:end].to(dtype), stacked.T, out=products)
+        torch.mm(index.token_vectors(first, last).to(dtype), stacked.T, out=products)
         _run(
             segment_max(),
             _as_numpy(products),
@@ -175,23 +173,12 @@ def _gpu_scores(
     n_tokens = sum(len(own) for own in vectors)
     if not n_tokens:
         return scores
-    for first, last in _doc_chunks(index.offsets, max(1, _GPU_CHUNK_VALUES // n_tokens)):
-        start, end = index.offsets[first], index.offsets[last]
+    for first, last in index.iter_blocks(max(1, _GPU_CHUNK_VALUES // n_tokens)):
         lengths = np.diff(index.offsets[first : last + 1])
         scores[:, first:last] = document_scores(
-            index.embeddings[start:end], lengths, vectors, device="cuda"
+            index.token_vectors(first, last), lengths, vectors, device="cuda"
         )
     return scores
-
-
-def _doc_chunks(offsets: npt.NDArray[np.int64], n_tokens: int) -> Iterator[tuple[int, int]]:
-    """Ranges of whole documents of at most `n_tokens` tokens, or of one longer document."""
-    first, n_docs = 0, len(offsets) - 1
-    while first < n_docs:
-        last = int(np.searchsorted(offsets, offsets[first] + n_tokens, side="right")) - 1
-        last = min(max(last, first + 1), n_docs)
-        yield first, last
-        first = last
 
 
 def _as_numpy(products: Tensor) -> npt.NDArray[Any]:

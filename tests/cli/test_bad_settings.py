@@ -44,7 +44,11 @@ def test_output_in_a_read_only_folder_is_refused(cli, needed, tmp_path):
         ("prepare", {"--topics": "xx"}, "expected topics 'xx', found: sw"),
         ("encode", {"--collection": "/nowhere"}, "expected an existing folder"),
         ("encode", {"--encoder": "no/such-model"}, "Encoder 'no/such-model': expected 'embedded'"),
-        ("encode", {"--dtype": "int8"}, "dtype: expected bfloat16 or float32, found 'int8'"),
+        (
+            "encode",
+            {"--storage": "int4"},
+            "storage: expected one of float32, .*pq, found",
+        ),
         ("train-teacher", {"--batch-size": "1"}, "batch_size: expected 2 or more, found 1"),
         ("train-teacher", {"--negatives": "none.trec"}, "none.trec: expected a file, found none"),
         ("distil", {"--query-lang": "swahili"}, "found 'swahili'. Did you mean"),

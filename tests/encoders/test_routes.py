@@ -74,7 +74,7 @@ def work(tiny_encoder, tmp_path_factory):
     # A name that would select ANCE without the launcher.
     student.save_pretrained(str(folder / "Guidance"), create_model_card=False)
     write_description(folder / "Guidance", {"role": "student", "space": space})
-    index = build_index(DOCS, teacher, folder / "index", space=space, dtype="float32")
+    index = build_index(DOCS, teacher, folder / "index", space=space, storage="float32")
     names = ("corpus", "topics.tsv", "teacher", "Guidance")
     return Work(folder, *(folder / name for name in names), index)
 

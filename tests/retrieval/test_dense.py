@@ -18,7 +18,7 @@ TEXTS = ["the cat sees a bird", "?!", "old house", "a red tree near the water", 
 def index(tiny_encoder, tmp_path_factory):
     docs = [Doc(f"d{n}", text) for n, text in enumerate(TEXTS)]
     folder = tmp_path_factory.mktemp("dense") / "ix"
-    return build_index(docs, tiny_encoder, folder, space="s", dtype="float32")
+    return build_index(docs, tiny_encoder, folder, space="s", storage="float32")
 
 
 @pytest.mark.parametrize(

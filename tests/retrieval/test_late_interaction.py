@@ -61,12 +61,12 @@ def make_vectors(dtype=torch.bfloat16, dim=DIM):
     rows[11] = rows[10]
     offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
     embeddings = torch.from_numpy(np.concatenate(rows)).to(dtype)
-    return MultiVectorIndex(Path("ix"), embeddings, offsets, ids, "space-of-teacher")
+    return MultiVectorIndex.from_tensor(Path("ix"), embeddings, offsets, ids, "space-of-teacher")
 
 
 def stored(vectors):
     """Document vectors as they are stored, after rounding."""
-    rows = vectors.embeddings.float().numpy()
+    rows = vectors.token_vectors(0, len(vectors.doc_ids)).float().numpy()
     return [rows[a:b] for a, b in zip(vectors.offsets, vectors.offsets[1:], strict=False)]
 
 
@@ -293,7 +293,7 @@ def test_other_documents_are_refused_and_leave_nothing_behind(late, tmp_path, ch
 
 def test_failure_of_lucene_is_told_and_leaves_nothing_behind(late, tmp_path):
     vectors = make_vectors(torch.float32)
-    vectors.embeddings[5, 3] = torch.nan
+    vectors.token_vectors(0, len(vectors.doc_ids))[5, 3] = torch.nan
     with pytest.raises(DataError, match=r"Lucene cannot write this index \(.*non-finite value"):
         LateInteractionIndex.build(make_docs(), vectors, tmp_path / "ix")
     assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ QUERIES = [Query("q1", "paka ona ndege"), Query("q2", "red house near water"), Q
 @pytest.fixture(scope="module")
 def index(tiny_encoder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("index") / "ix"
-    return build_index(DOCS, tiny_encoder, folder, space="s", dtype="float32")
+    return build_index(DOCS, tiny_encoder, folder, space="s", storage="float32")
 
 
 @pytest.fixture(scope="module")

@@ -27,14 +27,14 @@ def unit_rows(generator, lengths):
 def make_index(vectors, dtype):
     offsets = np.cumsum([0, *map(len, vectors)], dtype=np.int64)
     embeddings = torch.from_numpy(np.concatenate(vectors)).to(dtype)
-    return MultiVectorIndex(
+    return MultiVectorIndex.from_tensor(
         Path("ix"), embeddings, offsets, [f"d{n}" for n in range(len(vectors))], "s"
     )
 
 
 def stored(index):
     """Document vectors as the index has them, after rounding."""
-    rows = index.embeddings.float().numpy()
+    rows = index.token_vectors(0, len(index.doc_ids)).float().numpy()
     return [rows[a:b] for a, b in zip(index.offsets, index.offsets[1:], strict=False)]
 
 
@@ -186,7 +186,8 @@ from optical_ir.evaluation import evaluate
 from optical_ir.records import Qrel, Query
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.search import search_index
-index = MultiVectorIndex(Path("x"), torch.eye(4), np.array([0, 2, 4]), ["a", "b"], "space")
+offsets = np.array([0, 2, 4])
+index = MultiVectorIndex.from_tensor(Path("x"), torch.eye(4), offsets, ["a", "b"], "space")
 run = search_index(index, [Query("q", "")], [np.eye(4, dtype=np.float32)[:1]])
 assert run["q"][0].doc_id == "a"
 assert torch.get_num_threads() == 1
