@@ -25,8 +25,9 @@ from optical_ir.records import Doc
 from optical_ir.retrieval.document_ids import DocumentIds
 from optical_ir.retrieval.index_description import Description, Part, write_description
 from optical_ir.retrieval.index_files import PROGRESS
+from optical_ir.retrieval.product_quantization import check_faiss
 from optical_ir.retrieval.shard_writer import Claim, ShardWriter
-from optical_ir.retrieval.storage import STORAGES
+from optical_ir.retrieval.storage import PQ, STORAGES
 
 DEFAULT_MEMORY = 2 << 30
 _LEAST_MEMORY = 16 << 20
@@ -138,12 +139,16 @@ def make_claim(encoder: AnyEncoder, settings: BuildSettings) -> Claim:
     ------
     ConfigError
         If a setting is impossible.
+    DependencyError
+        If the storage is pq and Faiss is not installed.
     """
     storage, pool_factor = settings.get("storage", "bfloat16"), settings.get("pool_factor", 1)
     if storage not in STORAGES:
         raise ConfigError(f"storage: expected one of {', '.join(STORAGES)}, found {storage!r}.")
     if not pool_factor >= 1:
         raise ConfigError(f"pool factor: expected 1 or more, found {pool_factor}.")
+    if storage == PQ:
+        check_faiss()
     dim = embedding_dim(encoder) if isinstance(encoder, MultiVectorEncoder) else encoder.dim
     return Claim(dim, storage, float(pool_factor), settings["space"])
 

@@ -175,7 +175,7 @@ def write_description(folder: Path, description: Description) -> None:
         "part": description.part and description.part._asdict(),
         "shards": [shard_to_json(shard) for shard in description.shards],
     }
-    write_json(folder / INDEX, content)
+    write_json(folder / INDEX, content, sync=True)
 
 
 def read_description(folder: Path) -> Description:

@@ -68,13 +68,14 @@ def describe_file(path: Path) -> FileFacts:
     return FileFacts(path.stat().st_size, sha256_file(path))
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
+def write_json(path: Path, content: Mapping[str, Any], *, sync: bool = False) -> None:
+    """Write a JSON file, whole or not at all; with `sync` even if the power fails."""
     part = path.with_name(f"{path.name}.part")
     with part.open("w", encoding="utf-8") as stream:
         stream.write(json.dumps(content, indent=2, default=str) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+        if sync:
+            stream.flush()
+            os.fsync(stream.fileno())
     part.replace(path)
 
 

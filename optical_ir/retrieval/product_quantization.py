@@ -28,7 +28,7 @@ _TOKENS_A_CENTROID = 39
 """Faiss warns below this many."""
 
 _CENTROIDS = 256
-_SAMPLE = 65536
+_SAMPLE = 16384
 """Tokens at most that a quantizer is trained on."""
 
 _SEED = 42
@@ -202,6 +202,11 @@ def _sample(staged: Path, n_tokens: int, dim: int, size: int) -> TokenVectors:
     rows = np.random.default_rng(_SEED).permutation(n_tokens)[:size]
     values = map_bytes(staged, n_tokens, row_bytes(STAGED_STORAGE, dim)).view(torch.float16)
     return values[torch.from_numpy(np.sort(rows))].float().numpy()
+
+
+def check_faiss() -> None:
+    """Raise `DependencyError` if Faiss is not installed."""
+    _faiss()
 
 
 def _faiss() -> Any:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from optical_ir.retrieval import index
-from optical_ir.retrieval.index import _Builder
+from optical_ir.retrieval import index_build
+from optical_ir.retrieval.index import MultiVectorIndex
+from optical_ir.retrieval.shard_writer import ShardWriter
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -23,27 +24,27 @@ def test_a_full_disk_keeps_the_old_run(cli, needed, tmp_path):
 
 
 def test_encoding_goes_on_after_a_full_disk(cli, needed, tmp_path, monkeypatch):
-    write, output = _Builder._extend, tmp_path / "index"
+    write, output = ShardWriter._extend, tmp_path / "index"
 
     def fill(self, name, content):
-        if self.doc_ids and name == "doc_lengths.bin":
+        if self._docs and name == "doc_lengths.bin":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(self, name, content)
 
-    monkeypatch.setattr("optical_ir.retrieval.index._BLOCK", 50)
+    monkeypatch.setattr(index_build, "_BLOCK", 50)
     with monkeypatch.context() as patch:
-        patch.setattr(_Builder, "_extend", fill)
+        patch.setattr(ShardWriter, "_extend", fill)
         assert "no space left" in cli(*needed("encode", output)).error
     assert not output.exists()
     assert cli(*needed("encode", output)).code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
-    assert len((output / "doc_ids.txt").read_text().splitlines()) == 132
+    assert len(MultiVectorIndex.open(output, check=True).doc_ids) == 132
 
 
 def test_ctrl_c_exits_with_130_and_encoding_goes_on_where_it_was(
     cli, work, needed, tmp_path, monkeypatch
 ):
-    encode, encoded = index.encode_documents, []
+    encode, encoded = index_build.encode_documents, []
 
     def counted(encoder, texts, *, batch_size):
         if len(encoded) == 50:
@@ -52,8 +53,8 @@ def test_ctrl_c_exits_with_130_and_encoding_goes_on_where_it_was(
         encoded.extend(texts)
         return encode(encoder, texts, batch_size=batch_size)
 
-    monkeypatch.setattr(index, "_BLOCK", 50)
-    monkeypatch.setattr(index, "encode_documents", counted)
+    monkeypatch.setattr(index_build, "_BLOCK", 50)
+    monkeypatch.setattr(index_build, "encode_documents", counted)
     output = tmp_path / "index"
     done = cli(*needed("encode", output))
     assert done.code == 130
@@ -62,9 +63,9 @@ def test_ctrl_c_exits_with_130_and_encoding_goes_on_where_it_was(
     assert not output.exists()
     assert cli(*needed("encode", output)).code == 0
     assert len(encoded) == 132 + 1
-    for name in ("embeddings.bin", "doc_lengths.bin", "doc_ids.txt"):
-        assert (output / name).stat().st_size == (work / "index" / name).stat().st_size
-    assert (output / "doc_ids.txt").read_bytes() == (work / "index" / "doc_ids.txt").read_bytes()
+    found, whole = (MultiVectorIndex.open(f, check=True) for f in (output, work / "index"))
+    assert found.doc_ids == whole.doc_ids
+    assert found.offsets.tolist() == whole.offsets.tolist()
 
 
 def test_ctrl_c_in_search_leaves_nothing(cli, needed, tmp_path, monkeypatch):

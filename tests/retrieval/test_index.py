@@ -106,14 +106,14 @@ def test_build_killed_at_any_write_goes_on_to_the_same_bytes(
     done = 0
 
     def kill_at(write):
-        def wrapped(*arguments: object):
+        def wrapped(*arguments: object, **options: object):
             nonlocal done
             done += 1
             if done == writes:
                 if isinstance(arguments[0], ShardWriter):
                     write(*arguments[:2], b"half")
                 raise KeyboardInterrupt
-            write(*arguments)
+            write(*arguments, **options)
 
         return wrapped
 
