@@ -125,7 +125,9 @@ def _search_words(
 
 
 def _check_lexicon(index: Path, encoder: str | None, lexicon: Path | None, *, late: bool) -> None:
-    is_bm25 = encoder is None and not late and not (index / "embeddings.bin").exists()
+    from optical_ir.retrieval.index_description import is_multi_vector_index
+
+    is_bm25 = encoder is None and not late and not is_multi_vector_index(index)
     if lexicon and not is_bm25:
         found = f"encoder {encoder}" if encoder else "an index of token vectors"
         raise ConfigError(
@@ -135,7 +137,9 @@ def _check_lexicon(index: Path, encoder: str | None, lexicon: Path | None, *, la
 
 
 def _check_search(index: Path, encoder: str | None, first_stage: str | None, *, late: bool) -> None:
-    if encoder is None and (late or (index / "embeddings.bin").exists()):
+    from optical_ir.retrieval.index_description import is_multi_vector_index
+
+    if encoder is None and (late or is_multi_vector_index(index)):
         kind = "late-interaction" if late else "multi-vector"
         raise ConfigError(f"{index}: is a {kind} index. Name its query --encoder.")
     if first_stage and not late:

@@ -178,6 +178,14 @@ def write_description(folder: Path, description: Description) -> None:
     write_json(folder / INDEX, content, sync=True)
 
 
+def is_multi_vector_index(folder: Path) -> bool:
+    """Whether the `index.json` in `folder` says that it is such an index."""
+    try:
+        return bool(json.loads((folder / INDEX).read_text("utf-8"))["kind"] == _KIND)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def read_description(folder: Path) -> Description:
     """Read and check `index.json`.
 

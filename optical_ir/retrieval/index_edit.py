@@ -46,7 +46,7 @@ from optical_ir.retrieval.index_files import (
     remove_strays,
     shard_name,
 )
-from optical_ir.retrieval.shard_writer import Claim, ShardWriter
+from optical_ir.retrieval.shard_writer import Claim, ShardWriter, is_unfinished
 from optical_ir.retrieval.storage import PQ
 
 _COPY_ROWS = 4096
@@ -161,7 +161,7 @@ def compact_index(folder: Path | str, *, origin: dict[str, Any] | None = None) -
     """
     folder = Path(folder)
     with _edit(folder) as (index, description):
-        if (folder / PROGRESS).exists():
+        if is_unfinished(folder, description.next_number):
             raise ConfigError(
                 f"{folder}: an unfinished addition of documents is here. Finish it with the same "
                 f"add-documents, or remove {folder / PROGRESS}."

@@ -1,4 +1,4 @@
-"""Product quantization: token vectors as codes of about an eighth of a byte a dimension, by Faiss.
+"""Product quantization: token vectors as codes of a quarter of a byte a dimension, by Faiss.
 
 A shard is first written in float16. When it is full, a quantizer is trained on a sample of its
 tokens, drawn over the whole shard, and the codes take the place of the vectors. So memory stays
@@ -25,7 +25,7 @@ STAGED_STORAGE = "float16"
 """Of the rows that wait for their quantizer."""
 
 _TOKENS_A_CENTROID = 39
-"""Faiss warns below this many."""
+"""Below this many, Faiss advises against training."""
 
 _CENTROIDS = 256
 _SAMPLE = 16384
@@ -61,7 +61,9 @@ class Quantizer:
                 f"storage pq: expected {_CENTROIDS} token vectors or more to learn from, found "
                 f"{len(vectors)}. Choose another --storage for so small a collection."
             )
-        index = faiss.index_factory(vectors.shape[1], factory(vectors.shape[1]))
+        index = faiss.IndexPQ(vectors.shape[1], n_codes(vectors.shape[1]), 8)
+        # Fewer points than Faiss likes are better than none, and are not warned of.
+        index.pq.cp.min_points_per_centroid = 1
         index.train(vectors)
         return cls(index)
 
@@ -103,10 +105,9 @@ class Quantizer:
         return torch.nn.functional.normalize(decoded, dim=-1)
 
 
-def factory(dim: int) -> str:
-    """Faiss's name of the quantizer: sub-vectors of 8 dimensions, or what divides `dim`."""
-    width = max(width for width in range(1, 9) if dim % width == 0)
-    return f"OPQ{dim // width},PQ{dim // width}"
+def n_codes(dim: int) -> int:
+    """Bytes of a code: one for each 4 dimensions, or for fewer if these do not divide `dim`."""
+    return dim // max(width for width in range(1, 5) if dim % width == 0)
 
 
 class QuantizedRows:

@@ -300,6 +300,15 @@ class ShardWriter:
         return self._shards
 
 
+def is_unfinished(folder: Path, first: int) -> bool:
+    """Whether shards from number `first` on are under way; an older record is of no use."""
+    try:
+        progress = json.loads((folder / PROGRESS).read_text("utf-8"))
+        return bool(progress["claim"]["first"] == first)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _chunks(vectors: Sequence[TokenVectors]) -> Iterator[TokenVectors]:
     """Rows of some documents in pieces of about `_ROWS`."""
     piece: list[TokenVectors] = []

@@ -71,7 +71,7 @@ def test_index_tells_its_mean_squared_error(tmp_path, storage):
     error = np.square(index.token_vectors(0, 4).float().numpy() - exact).sum(axis=1).mean()
     (shard,) = read_description(tmp_path / "ix").shards
     assert shard.mean_squared_error == pytest.approx(error, rel=0.01, abs=1e-12)
-    assert shard.files["vectors.bin"].bytes == 503 * {"pq": 6}.get(storage, 0) or storage != "pq"
+    assert shard.files["vectors.bin"].bytes == 503 * {"pq": 12}.get(storage, 0) or storage != "pq"
     # Of one document for each centroid and few values a code, even random rows are near.
     assert error < {"float32": 1e-12, "bfloat16": 1e-5, "float16": 1e-6, "int8": 1e-4}.get(
         storage, 0.6
