@@ -78,7 +78,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("storage", ["bfloat16", pytest.param("pq", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("storage", ["bfloat16", "pq"])
 def test_killed_processes_end_with_the_bytes_of_one_that_lived(run, tmp_path, storage):
     if storage == "pq":
         pytest.importorskip("faiss")
