@@ -4,7 +4,7 @@
 random unit vectors), so all of it is our own work; `write` only writes the same bytes to a file
 and sums them up. The last line gives the share of a real encoding that building would be, at the
 `--encoder-speed` that `benchmarks.encode` prints for your machine. Memory is the peak of a process
-of its own, above that of the same process with a hundredth of the documents.
+of its own, above that of the same process with a hundredth of the documents; Linux only.
 
 With `--index`, an index of real vectors, and `--topics` with `--qrels`, documents of it are written
 again in every storage and searched.
@@ -13,7 +13,6 @@ Target: building adds at most 10 % to encoding, and ten times the documents take
 the memory.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -93,8 +92,12 @@ def peak_memory(n_docs: int) -> int:
 
 
 def peak() -> int:
-    """Most bytes that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Most bytes that this process has held.
+
+    Not from getrusage, which on Linux starts with what the parent held.
+    """
+    status = Path("/proc/self/status").read_text()
+    return next(int(row.split()[1]) for row in status.splitlines() if "VmHWM" in row) * 1024
 
 
 def _time_build(options: Any) -> None:
@@ -233,14 +236,16 @@ def _add_options(parser: ArgumentParser) -> None:
         help="NAME or NAME/POOL_FACTOR; default: all",
     )
     parser.add_argument("--scratch", type=Path, help="folder for the indexes that are tried")
+    parser.add_argument("--only-memory", action="store_true", help="leave the rest out")
     parser.add_argument("--only-storages", action="store_true", help="leave the rest out")
 
 
 def main() -> None:
     """Time, measure and compare, and print the tables."""
     options = parse_options(__doc__, rounds=3, add=_add_options)
-    if not options.only_storages:
+    if not (options.only_storages or options.only_memory):
         _time_build(options)
+    if not options.only_storages:
         _measure_memory(options)
     if options.index:
         _compare_storages(options)
