@@ -396,7 +396,7 @@ def test_a_changed_setting_is_named_and_nothing_is_touched(
         ("optical_ir.pipeline.center_encoder", ["teacher"]),
         ("optical_ir.models.folder.write_description", ["teacher"]),
         ("optical_ir.training.distillation.write_description", ["students"]),
-        ("optical_ir.retrieval.index.encode_documents", ["index", "runs"]),
+        ("optical_ir.retrieval.index_build.encode_documents", ["index", "runs"]),
         ("optical_ir.systems.search_with", ["runs"]),
         ("optical_ir.pipeline.write_origin", ["runs", "bm25"]),
         ("optical_ir.pipeline.write_origin", ["qrels"]),
