@@ -17,7 +17,7 @@ from optical_ir.cli.editing import (
 from optical_ir.cli.engines import encode_ray, export_index, search_exported
 from optical_ir.cli.experiments import demo, reproduce
 from optical_ir.cli.explaining import align, explain
-from optical_ir.cli.indexing import encode, index, prepare
+from optical_ir.cli.indexing import compress, encode, index, prepare
 from optical_ir.cli.judging import compare, evaluate, verify
 from optical_ir.cli.lexicons import learn_lexicon
 from optical_ir.cli.models import build_teacher, distil, train_teacher
@@ -38,7 +38,7 @@ app = typer.Typer(
 )
 for _verb in (
     *(demo, reproduce),
-    *(prepare, build_teacher, train_teacher, distil, encode, index),
+    *(prepare, build_teacher, train_teacher, distil, encode, compress, index),
     *(merge_indexes, add_documents, delete_documents, compact_index, verify_index),
     *(translate, score_translation, learn_lexicon, search, rerank, fuse),
     *(evaluate, compare, verify, report),

@@ -14,6 +14,7 @@ from optical_ir.cli.options import (
     MaxMemory,
     Output,
     Overwrite,
+    Threads,
     to_bytes,
 )
 from optical_ir.console import make_progress, track
@@ -123,3 +124,33 @@ def index(
             Bm25Index.build(docs, output, language=language, overwrite=overwrite).close()
         else:
             LateInteractionIndex.build(docs, vectors, output, overwrite=overwrite).close()
+
+
+def compress(
+    index: Annotated[Path, typer.Option(help="What `encode` wrote; the codes are put into it.")],
+    code_bytes: Annotated[
+        int, typer.Option(min=1, help="Bytes of a code; more find more with as many candidates.")
+    ] = 32,
+    threads: Threads = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 42,
+    overwrite: Overwrite = False,
+) -> None:
+    """Put short token codes beside an index's embeddings, for search --candidates.
+
+    After a kill the same command goes on where it stopped. Encode or add documents first: the
+    codes belong to the index as it is.
+    """
+    from optical_ir.retrieval.compress import compress_index
+    from optical_ir.retrieval.index import MultiVectorIndex
+    from optical_ir.threads import use_threads
+
+    opened = MultiVectorIndex.open(index)
+    with make_progress() as progress, use_threads(threads) as n_threads:
+        compress_index(
+            opened,
+            n_parts=code_bytes,
+            threads=n_threads,
+            seed=seed,
+            overwrite=overwrite,
+            track=lambda blocks: track(blocks, "Compressing", len(blocks), progress=progress),
+        )

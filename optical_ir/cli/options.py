@@ -45,6 +45,7 @@ Device = Annotated[
 MaxLength = Annotated[
     int | None, typer.Option(min=4, help="Tokens kept of a text; the checkpoint's own by default.")
 ]
+Threads = Annotated[int | None, typer.Option(min=1, help="Cores to use; torch's by default.")]
 MaxMemory = Annotated[
     float,
     typer.Option(help="GiB to hold at a time, beside the encoder."),

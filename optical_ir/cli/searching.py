@@ -12,6 +12,7 @@ from optical_ir.cli.options import (
     MaxLength,
     Output,
     Overwrite,
+    Threads,
     Topics,
 )
 from optical_ir.errors import ConfigError
@@ -46,19 +47,32 @@ def search(
     first_stage_hits: Annotated[
         int, typer.Option(min=1, help="Documents a query that the first stage finds.")
     ] = 1000,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of an index with token codes, see compress: score only so many documents a query "
+            "exactly, and find no more. 300 find most of the first 100. All are scored by default.",
+        ),
+    ] = None,
+    doc_ids: Annotated[
+        Path | None,
+        typer.Option(help="Of token vectors: find only these documents; a file, one id a line."),
+    ] = None,
     batch_size: BatchSize = 32,
     max_length: MaxLength = None,
     device: Device = None,
+    threads: Threads = None,
     k1: Annotated[float, typer.Option(min=0, help="BM25.")] = 0.9,
     b: Annotated[float, typer.Option(min=0, max=1, help="BM25.")] = 0.4,
     overwrite: Overwrite = False,
 ) -> None:
-    """Search an index and write a TREC run: exact MaxSim, BM25, or late interaction in Lucene."""
+    """Search an index and write a TREC run: MaxSim, BM25, or late interaction in Lucene."""
     from optical_ir.collections import load_queries
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.late_interaction import is_late_interaction_index, search_late
-    from optical_ir.retrieval.search import search_with
+    from optical_ir.retrieval.two_stage import search_tokens
     from optical_ir.run_facts import describe_sources
     from optical_ir.trec import write_run
 
@@ -67,6 +81,11 @@ def search(
     late = is_late_interaction_index(index)
     _check_lexicon(index, encoder, lexicon, late=late)
     _check_search(index, encoder, first_stage or first_stage_topics, late=late)
+    if (candidates or doc_ids) and (late or encoder is None):
+        raise ConfigError(
+            f"{index}: expected a multi-vector index for --candidates or --doc-ids, found another. "
+            "Leave them out, or name what encode wrote."
+        )
     queries = load_queries(topics)
     others = load_queries(first_stage_topics) if first_stage_topics else None
     settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
@@ -91,18 +110,22 @@ def search(
         settings |= {"first_stage": first_stage or "vector", "first_stage_hits": first_stage_hits}
         settings |= {"k1": k1, "b": b, "max_length": max_length}
     else:
-        run = search_with(
+        run = search_tokens(
             encoder,
             index,
             queries,
             k=hits,
+            candidates=candidates,
+            doc_ids=doc_ids,
+            threads=threads,
             batch_size=batch_size,
             max_length=max_length,
             device=device,
         )
-        settings |= {"max_length": max_length}
+        settings |= {"max_length": max_length, "candidates": candidates}
     write_run(output, run, tag=name, overwrite=overwrite)
     inputs = {"topics": topics, "first_stage_topics": first_stage_topics, "lexicon": lexicon}
+    inputs |= {"doc_ids": doc_ids}
     given = {role: path for role, path in inputs.items() if path}
     facts = describe_sources(index=index, encoder=encoder, topics=topics)
     facts["sha256"] = sha256_text(output)

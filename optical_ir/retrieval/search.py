@@ -43,6 +43,7 @@ def search_index(
     vectors: Sequence[TokenVectors],
     *,
     k: int = 1000,
+    allowed: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, list[ScoredDoc]]:
     """Rank all documents for each query by MaxSim and keep the first `k`.
 
@@ -53,6 +54,8 @@ def search_index(
         Their token embeddings, from `encode_queries`. A query without any finds nothing.
     k : int
         Documents a query.
+    allowed : array, shape (n_docs,), bool, optional
+        Documents that may be found; all if not given.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def search_index(
     check_query_vectors(index, queries, vectors)
     run: dict[str, list[ScoredDoc]] = {}
     for batch in _batches(vectors):
-        candidates = _first_pass(index, vectors[batch], k)
+        candidates = _first_pass(index, vectors[batch], k, allowed)
         for query, own, rows in zip(queries[batch], vectors[batch], candidates, strict=True):
             run[query.query_id] = score_exactly(index, query, own, rows)[:k]
     return run
@@ -112,11 +115,14 @@ def score_exactly(
 
 
 def _first_pass(
-    index: MultiVectorIndex, vectors: Sequence[TokenVectors], k: int
+    index: MultiVectorIndex,
+    vectors: Sequence[TokenVectors],
+    k: int,
+    allowed: npt.NDArray[np.bool_] | None,
 ) -> list[npt.NDArray[np.int64]]:
     """Rows of the best documents of each query, in no order."""
-    lengths = np.diff(index.offsets)
-    scored = np.flatnonzero((lengths > 0) & index.live)
+    may_find = index.live & (np.diff(index.offsets) > 0)
+    scored = np.flatnonzero(may_find if allowed is None else may_find & allowed)
     scores = approximate_scores(index, vectors)
     kept = min(k + int(_MARGIN * k) + 20, len(scored))
     found = []
