@@ -35,7 +35,7 @@ def pack_scores(
         What one stands for; zero for lanes without a query token. The least possible sum of each
         query token is taken off, which is the same for all documents.
     """
-    n_tokens, n_centroids = centroid_scores.shape
+    n_tokens = len(centroid_scores)
     n_blocks = -(-n_tokens // LANES)
     centroid_scores = centroid_scores - centroid_scores.min(axis=1, keepdims=True)
     code_scores = code_scores - code_scores.min(axis=2, keepdims=True)

@@ -89,7 +89,7 @@ def search_two_stage(
         if not len(pair[1]):
             return []
         rows = find_candidates(ann, pair[1], candidates, may_find)
-        return _score_blocks(index, *pair, rows)[:k]
+        return score_blocks(index, *pair, rows)[:k]
 
     pairs = zip(queries, vectors, strict=True)
     found = map_in_threads(search_one, pairs, threads)
@@ -112,8 +112,8 @@ def find_candidates(ann: TokenAnn, vectors: TokenVectors, count: int, may_find: 
     """
     tokens = torch.from_numpy(vectors)
     centroid_scores = tokens @ ann.codebooks.centroids.T
-    met, sums = _meet(ann, centroid_scores, count, may_find)
-    rows = _best(met, sums, _FANOUT * count)
+    met, sums = meet_docs(ann, centroid_scores, count, may_find)
+    rows = take_best(met, sums, _FANOUT * count)
     parts = split_parts(tokens @ ann.codebooks.rotation, len(ann.codebooks.codewords))
     code_scores = torch.bmm(parts, ann.codebooks.codewords.transpose(1, 2)).transpose(0, 1)
     centroid_words, code_words, steps = pack_scores(centroid_scores.numpy(), code_scores.numpy())
@@ -126,13 +126,27 @@ def find_candidates(ann: TokenAnn, vectors: TokenVectors, count: int, may_find: 
         rows,
     )
     scores = words.view(np.uint16).reshape(len(rows), -1) @ steps
-    return np.sort(_best(rows, scores, count))
+    return np.sort(take_best(rows, scores, count))
 
 
-def _meet(
+def meet_docs(
     ann: TokenAnn, centroid_scores: torch.Tensor, count: int, may_find: Mask
 ) -> tuple[Rows, npt.NDArray[np.float32]]:
-    """Documents at the probed centroids, at least `count`, and their sums."""
+    """Documents at the centroids nearest to each query token, and their MaxSim of centroids.
+
+    Parameters
+    ----------
+    centroid_scores : Tensor, shape (n_tokens, n_centroids), float32
+        Inner products of a query's tokens with the centroids.
+    count : int
+        Documents that are wanted at least, if so many may be found.
+
+    Returns
+    -------
+    rows : array, shape (n_met,), int64
+    sums : array, shape (n_met,), float32
+        Less what all documents have.
+    """
     n_centroids = centroid_scores.shape[1]
     n_probes = min(_PROBES, n_centroids)
     while True:
@@ -145,7 +159,7 @@ def _meet(
         n_probes = min(4 * n_probes, n_centroids)
 
 
-def _best(rows: Rows, scores: npt.NDArray[np.float32], count: int) -> Rows:
+def take_best(rows: Rows, scores: npt.NDArray[np.float32], count: int) -> Rows:
     """Rows with the highest scores; of equal ones the first in the index."""
     if len(rows) <= count:
         return rows
@@ -154,9 +168,10 @@ def _best(rows: Rows, scores: npt.NDArray[np.float32], count: int) -> Rows:
     return np.concatenate([above, np.sort(level)[: count - len(above)]])
 
 
-def _score_blocks(
+def score_blocks(
     index: MultiVectorIndex, query: Query, vectors: TokenVectors, rows: Rows
 ) -> list[ScoredDoc]:
+    """Rank documents, given by their rows, by exact MaxSim, some at a time."""
     blocks = np.split(rows, range(_BLOCK_DOCS, len(rows), _BLOCK_DOCS))
     scored = (score_exactly(index, query, vectors, block) for block in blocks)
     return rank_docs(row for block in scored for row in block)

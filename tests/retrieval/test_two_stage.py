@@ -78,7 +78,7 @@ def ann(index):
 
 @pytest.fixture(scope="module")
 def vectors(words):
-    """Queries of 0 to 40 tokens: none, a few, a full block of lanes, more than two."""
+    """Make queries of 0 to 40 tokens: none, a few, a full block of lanes, more than two."""
     return clustered(np.random.default_rng(2), [0, 1, 5, 8, 16, 17, 40, 0, 12], words)
 
 
@@ -330,7 +330,7 @@ def test_an_interrupted_build_goes_on(copy, monkeypatch):
 
 
 def test_codes_that_exist_are_kept(copy):
-    with pytest.raises(ConfigError, match="exists.*--overwrite"):
+    with pytest.raises(ConfigError, match=r"exists.*--overwrite"):
         compress_index(copy, n_parts=8)
 
 
