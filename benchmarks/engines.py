@@ -42,6 +42,7 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--queries", type=int, default=60, help="drawn; default: %(default)s")
     parser.add_argument("--peer-documents", type=int, default=1000, help="default: %(default)s")
     parser.add_argument("--candidates", type=int, default=300, help="default: %(default)s")
+    parser.add_argument("--keep-codes", action="store_true", help="take those in the index")
     parser.add_argument("--skip", nargs="+", default=[], help="sides to leave out")
     parser.add_argument("--seed", type=int, default=42, help="default: %(default)s")
 
@@ -153,7 +154,7 @@ def print_all_settings(timed: Any) -> None:
         print(f"  {name:<32} R@100 {recall:.3f} {1000 * statistics.median(own):9.1f} ms")
 
 
-def print_batches(case: Case, candidates: int, threads: int) -> None:
+def print_batches(case: Case, candidates: int, threads: int, rounds: int) -> None:
     """Time 32 queries together: the bare product, exact and two-stage search."""
     import numpy as np
     import torch
@@ -179,7 +180,7 @@ def print_batches(case: Case, candidates: int, threads: int) -> None:
         "exact": lambda: search_index(index, queries, vectors, k=_DEPTH),
         "two-stage": lambda: search_two_stage(index, ann, queries, vectors, **settings),
     }
-    times = time_interleaved(calls, rounds=5)
+    times = time_interleaved(calls, rounds=rounds)
     ratios = [Ratio("exact", "product", 1.3), Ratio("exact", "two-stage", 8, at_least=True)]
     title = f"{_BATCH} queries together, {case.n_docs} documents, {candidates} candidates"
     print_table(f"{title}, {threads} thread(s)", times, ratios)
@@ -198,7 +199,7 @@ def read_judgements(paths: list[Path]) -> dict[str, set[str]]:
 
 def main() -> None:
     """Build, search and print, on all documents, a tenth of them, and the peers' part."""
-    options = parse_options(__doc__, rounds=1, add=_add_options)
+    options = parse_options(__doc__, rounds=3, add=_add_options)
     from optical_ir.retrieval.index import MultiVectorIndex
 
     index = MultiVectorIndex.open(options.index)
@@ -215,11 +216,14 @@ def main() -> None:
 
         n_docs = len(index.doc_ids)
         whole, tenth = case_of("whole", n_docs), case_of("tenth", max(1, n_docs // 10))
+        if options.keep_codes:
+            print("Token codes of the whole are those in the index: not built, not timed.")
+            whole.index = index
         timed = time_sides(whole, build_sides(whole, makers))
         few, _ = time_sides(tenth, build_sides(tenth, makers))
         print_levels(whole, timed, few, qrels)
         print_all_settings(timed)
-        print_batches(whole, options.candidates, options.threads)
+        print_batches(whole, options.candidates, options.threads, options.rounds)
         if peers:
             part = case_of("part", min(options.peer_documents, n_docs))
             peers = {"exact": makers["exact"], "two-stage": makers["two-stage"], **peers}

@@ -132,3 +132,30 @@ def add_postings() -> Any:
         return met[:n_met], sums[met[:n_met]]
 
     return loop
+
+
+@cache
+def sum_maxima() -> Any:
+    """Compile the third stage: MaxSim from the products of all tokens of some documents.
+
+    The loop takes `products` (tokens, query tokens) and the documents' `lengths`, each above zero,
+    and returns float32 (documents).
+    """
+    import numba
+
+    @numba.njit(nogil=True, cache=True)
+    def loop(products, lengths):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        scores = np.zeros(len(lengths), np.float32)
+        best = np.empty(products.shape[1], np.float32)
+        token = 0
+        for doc in range(len(lengths)):
+            best[:] = products[token]
+            for row in range(token + 1, token + lengths[doc]):
+                for column in range(len(best)):
+                    best[column] = max(best[column], products[row, column])
+            token += lengths[doc]
+            for column in range(len(best)):
+                scores[doc] += best[column]
+        return scores
+
+    return loop

@@ -93,7 +93,7 @@ class TokenAnn:
         _check_files(folder, description)
         n_entries, n_parts = description["n_entries"], description["n_parts"]
         counts = [
-            _map(folder, name, np.int32, (-1,)) for name in ("entry_counts", "posting_counts")
+            np.fromfile(folder / f"{name}_counts.bin", np.int32) for name in ("entry", "posting")
         ]
         offsets = [np.concatenate([[0], np.cumsum(own, dtype=np.int64)]) for own in counts]
         return cls(
@@ -142,12 +142,8 @@ def write_codebooks(folder: Path, codebooks: Codebooks) -> None:
 
 
 def _map(folder: Path, name: str, dtype: Any, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    path = folder / f"{name}.bin"
-    if not path.stat().st_size:
-        return np.empty(tuple(max(n, 0) for n in shape), dtype)
-    if shape == (-1,):
-        return np.fromfile(path, dtype)
-    return np.asarray(np.memmap(path, dtype, mode="c", shape=shape))
+    # Copy on write, as read-only arrays would be compiled for once more.
+    return np.asarray(np.memmap(folder / f"{name}.bin", dtype, mode="c", shape=shape))
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

@@ -17,11 +17,16 @@ from optical_ir.errors import DataError
 from optical_ir.files import iter_lines
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Query, ScoredDoc
-from optical_ir.retrieval.code_kernels import add_postings, pack_scores, score_codes
+from optical_ir.retrieval.code_kernels import (
+    add_postings,
+    pack_scores,
+    score_codes,
+    sum_maxima,
+)
 from optical_ir.retrieval.codebooks import split_parts
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.queries import check_query_vectors, encode_for
-from optical_ir.retrieval.search import score_exactly, search_index
+from optical_ir.retrieval.search import search_index
 from optical_ir.retrieval.token_ann import TokenAnn
 from optical_ir.threads import map_in_threads, use_threads
 from optical_ir.trec import rank_docs
@@ -172,9 +177,19 @@ def score_blocks(
     index: MultiVectorIndex, query: Query, vectors: TokenVectors, rows: Rows
 ) -> list[ScoredDoc]:
     """Rank documents, given by their rows, by exact MaxSim, some at a time."""
-    blocks = np.split(rows, range(_BLOCK_DOCS, len(rows), _BLOCK_DOCS))
-    scored = (score_exactly(index, query, vectors, block) for block in blocks)
-    return rank_docs(row for block in scored for row in block)
+    # Not `score_exactly`: its compiled loop starts threads, and some kinds of these may not be
+    # started from several threads at once.
+    tokens = torch.from_numpy(vectors).T.contiguous()
+    scores = np.empty(len(rows), np.float32)
+    lengths = np.diff(index.offsets)
+    for first in range(0, len(rows), _BLOCK_DOCS):
+        block = rows[first : first + _BLOCK_DOCS]
+        products = (index.gather(block) @ tokens).numpy()
+        scores[first : first + len(block)] = sum_maxima()(products, lengths[block])
+    return rank_docs(
+        ScoredDoc(query.query_id, index.doc_ids[row], float(score))
+        for row, score in zip(rows, scores, strict=True)
+    )
 
 
 def allow_docs(index: MultiVectorIndex, doc_ids: Iterable[str]) -> Mask:

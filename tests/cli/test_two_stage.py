@@ -20,7 +20,7 @@ def compressed(work, tmp_path_factory):
     return index
 
 
-def search(cli, work, index, output, *options):
+def search(cli, work, index, output, *options: object):
     topics = work / "demo" / "topics.sw.tsv"
     given = ("--index", index, "--topics", topics, "--encoder", work / "student-sw")
     return cli("search", *given, "--output", output, *options)
