@@ -52,7 +52,7 @@ def search(
         typer.Option(
             min=1,
             help="Of an index with token codes, see compress: score only so many documents a query "
-            "exactly, and find no more. 300 find most of the first 100. All are scored by default.",
+            "exactly, and find no more; docs/search.md says what that finds. All by default.",
         ),
     ] = None,
     doc_ids: Annotated[

@@ -51,7 +51,7 @@ def search_two_stage(
     vectors: Sequence[TokenVectors],
     *,
     k: int = 1000,
-    candidates: int = 300,
+    candidates: int = 800,
     allowed: Mask | None = None,
     threads: int = 1,
 ) -> dict[str, list[ScoredDoc]]:
