@@ -18,6 +18,7 @@ from itertools import pairwise
 
 from optical_ir.errors import ConfigError, OpticalError
 from optical_ir.retrieval.environment import import_pyserini
+from optical_ir.texts import printable
 
 from .registration import register
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.argv = [options.command, *options.flags]
         runpy.run_module(options.command, run_name="__main__", alter_sys=True)
     except OpticalError as err:
-        sys.exit(f"Error: {err}")
+        sys.exit(f"Error: {printable(str(err))}")
 
 
 def named_encoders(flags: Sequence[str]) -> list[str]:

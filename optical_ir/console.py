@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
@@ -16,6 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from optical_ir.texts import printable
 
 _T = TypeVar("_T")
 
@@ -48,6 +51,22 @@ def track(
     progress.update(task, total=progress.tasks[task].completed)
 
 
+def echo(text: str) -> None:
+    """Write results to stdout, with all that a terminal would obey written as escapes."""
+    typer.echo(printable(text, keep="\n\t"), nl=False)
+
+
+def show_error(err: Exception) -> None:
+    """Write an error to stderr, likewise."""
+    STDERR.print(f"Error: {printable(str(err))}", markup=False, soft_wrap=True)
+
+
+class _PrintableFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """Write all that a terminal would obey as escapes."""
+        return printable(super().format(record), keep="\n\t")
+
+
 def set_up_logging(*, debug: bool) -> None:
     """Send this toolkit's log to stderr; libraries are heard only from errors on, or all of them.
 
@@ -57,9 +76,8 @@ def set_up_logging(*, debug: bool) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     handler = RichHandler(console=STDERR, show_path=debug, show_time=debug)
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.ERROR, handlers=[handler], format="%(message)s"
-    )
+    handler.setFormatter(_PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, handlers=[handler])
     logging.getLogger("optical_ir").setLevel(logging.DEBUG if debug else logging.INFO)
     if not debug:
         warnings.simplefilter("ignore")

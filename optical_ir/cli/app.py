@@ -25,7 +25,7 @@ from optical_ir.cli.reporting import report
 from optical_ir.cli.searching import fuse, rerank, search
 from optical_ir.cli.serving import serve
 from optical_ir.cli.translating import score_translation, translate
-from optical_ir.console import STDERR, set_up_logging
+from optical_ir.console import STDERR, set_up_logging, show_error
 from optical_ir.errors import OpticalError
 
 _INTERRUPTED = 130
@@ -84,5 +84,5 @@ def main() -> None:
     except (OpticalError, OSError) as err:
         if debug:
             STDERR.print_exception()
-        STDERR.print(f"Error: {err}", markup=False, soft_wrap=True)
+        show_error(err)
         sys.exit(1)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from optical_ir.cli.options import Device, Encoder, MaxLength, Overwrite
+from optical_ir.console import echo
 
 
 def align(
@@ -38,7 +39,7 @@ def align(
     pair = alignments.load_pair(encoder, teacher, max_length=max_length, device=device)
     found = alignments.align(*pair, sentence, translation, plan=plan, epsilon=epsilon)
     shown = alignments.group_words(found) if words else found
-    typer.echo(alignments.format_alignment(shown, best=best), nl=False)
+    echo(alignments.format_alignment(shown, best=best))
     if output:
         draw_alignment(shown, output, overwrite=overwrite)
         texts = {"sentence": sentence, "translation": translation}
@@ -86,4 +87,4 @@ def explain(
         doc_ids=doc_id or (),
         k=k,
     )
-    typer.echo(matches.format_explanations(found), nl=False)
+    echo(matches.format_explanations(found))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from optical_ir.cli.options import Format, Measures
+from optical_ir.console import echo
 from optical_ir.errors import ConfigError
 
 Signatures = Annotated[
@@ -40,7 +41,7 @@ def evaluate(
         for name, run in _named_runs(runs).items()
     }
     table = render(values, format=format, per_query=per_query, signatures=lines)
-    typer.echo(table, nl=False)
+    echo(table)
 
 
 def compare(
@@ -69,7 +70,7 @@ def compare(
         seed=seed,
     )
     table = render(comparison, format=format, per_query=per_query, signatures=lines)
-    typer.echo(table, nl=False)
+    echo(table)
 
 
 def verify(
