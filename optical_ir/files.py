@@ -8,6 +8,7 @@ and rename, so a target is either the old one or complete.
 import errno
 import gzip
 import hashlib
+import json
 import os
 import shutil
 import tomllib
@@ -19,9 +20,11 @@ from typing import IO, Any, cast
 
 from filelock import FileLock, Timeout
 
-from optical_ir.errors import ConfigError, DataError
+from optical_ir.errors import ConfigError, DataError, OpticalError
 
 _BOM = b"\xef\xbb\xbf"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TORCH_CANNOT_WRITE = ("PytorchStreamWriter failed", "iostream error", "unexpected pos")
 
 
 def iter_lines(path: Path | str, *, may_be_empty: bool = False) -> Iterator[tuple[int, str]]:
@@ -84,8 +87,39 @@ def read_toml(path: Path | str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads("\n".join(line for _, line in iter_lines(path)))
-    except tomllib.TOMLDecodeError as err:
+    # Beside its own error tomllib lets through those of Python's numbers and of its stack.
+    except (ValueError, RecursionError) as err:
         raise ConfigError(f"{path}: is not TOML ({err}).") from err
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON that may come from anywhere.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON in UTF-8, or nests deeper than Python can follow.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as err:
+        raise ValueError("it is nested too deeply") from err
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object, as descriptions and records of progress do.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it holds anything else; the message ends no sentence.
+    """
+    content = parse_json(path.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError(f"expected an object, found {type(content).__name__}")
+    return content
 
 
 def check_output(path: Path | str, *, overwrite: bool = False) -> Path:
@@ -163,10 +197,9 @@ def write_folder(
             shutil.rmtree(part)
         done = False
         try:
-            with _storage_errors(path):
-                part.mkdir(exist_ok=True)
-                yield part
-                _replace_folder(part, path)
+            part.mkdir(exist_ok=True)
+            yield part
+            _replace_folder(part, path)
             done = True
         finally:
             if not done and not resume:
@@ -190,7 +223,8 @@ def lock_output(path: Path) -> Iterator[None]:
             f"{path}: another process is making it. Wait for that, or choose another output."
         ) from err
     try:
-        yield
+        with _storage_errors(path):
+            yield
     finally:
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
@@ -211,12 +245,31 @@ def _replace_folder(part: Path, path: Path) -> None:
 def _storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as err:
-        if err.errno in (errno.ENOSPC, errno.EDQUOT):
+    except OpticalError:
+        raise
+    except Exception as err:
+        if _is_full(err):
             raise ConfigError(
                 f"{path}: no space left on the device. Free some and run the same command again."
             ) from err
+        if isinstance(err, OSError) and err.errno in (errno.EFBIG, errno.EIO, errno.EROFS):
+            raise ConfigError(
+                f"{path}: cannot be written ({err.strerror}). Choose another output, or mend that "
+                "and run the same command again."
+            ) from err
         raise
+
+
+def _is_full(err: BaseException) -> bool:
+    """Whether an error says that a file could not grow, in the words of whoever wrote it.
+
+    Safetensors gives the system's number in its message, torch none at all.
+    """
+    if isinstance(err, OSError) and err.errno is not None:
+        return err.errno in _FULL
+    text = str(err)
+    of_torch = isinstance(err, RuntimeError) and any(words in text for words in _TORCH_CANNOT_WRITE)
+    return of_torch or any(f"os error {number})" in text for number in _FULL)
 
 
 def sha256_file(path: Path | str) -> str:

@@ -1,5 +1,6 @@
 """Anserini's own programs, run in a process of theirs."""
 
+import errno
 import logging
 import subprocess
 from pathlib import Path
@@ -8,6 +9,8 @@ from optical_ir.errors import DataError
 from optical_ir.retrieval.java import find_anserini_jar, find_java
 
 logger = logging.getLogger(__name__)
+
+_FULL_DISK = "No space left on device"
 
 
 def run_anserini(program: str, output: Path, *arguments: str | Path) -> None:
@@ -27,6 +30,8 @@ def run_anserini(program: str, output: Path, *arguments: str | Path) -> None:
         If it stops with an error.
     DependencyError
         If Pyserini or a Java for it is missing.
+    OSError
+        If the disk is full.
     """
     java = find_java().home / "bin" / "java"
     done = subprocess.run(
@@ -38,6 +43,9 @@ def run_anserini(program: str, output: Path, *arguments: str | Path) -> None:
         check=False,
     )
     logger.debug("%s", done.stdout)
+    # It logs what its threads meet, and may end as if nothing had happened.
+    if _FULL_DISK in done.stdout:
+        raise OSError(errno.ENOSPC, _FULL_DISK)
     if done.returncode:
         lines = done.stdout.strip().splitlines() or ["it said nothing"]
         raise DataError(

@@ -61,7 +61,9 @@ class TrainingLog(TrainerCallback):
         if not state.is_world_process_zero:
             return
         kept = [row for row in read_log(self.path) if row["step"] <= state.global_step]
-        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+        beside = self.path.with_name(self.path.name + ".part")
+        beside.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+        beside.replace(self.path)
         logged = next((row for row in reversed(kept) if "seconds" in row), None)
         spent = (logged["seconds"], logged["cpu_seconds"]) if logged else (0.0, 0.0)
         now = _read_clocks()
@@ -106,10 +108,13 @@ def _read_clocks() -> tuple[float, float]:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Rows of a training log; none if it does not exist."""
+    """Rows of a training log; none if it does not exist.
+
+    What follows the last line end is left out: a full disk cuts a row in two.
+    """
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
 
 
 def plot_curves(log: Sequence[dict[str, Any]], path: Path) -> None:

@@ -71,12 +71,16 @@ def _claim(part: Path, identity: dict[str, Any]) -> None:
     """Write down what is being made here, or check that an earlier attempt made the same."""
     path = part / "claim.json"
     text = json.dumps(identity, sort_keys=True)
-    if path.exists() and path.read_text() != text:
+    if not path.exists():
+        # Renamed, so that no kill leaves half a claim, which would count as another one.
+        beside = part / "claim.json.part"
+        beside.write_text(text)
+        beside.replace(path)
+    elif path.read_text() != text:
         raise ConfigError(
             f"{part}: an unfinished run with other settings or data is here. "
             "Remove the folder to start anew, or run with the same settings to finish it."
         )
-    path.write_text(text)
 
 
 def _wait_for_all(device: torch.device) -> None:

@@ -13,6 +13,7 @@ from sentence_transformers.multi_vector_encoder.training_args import (
 from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
+from optical_ir.files import read_json_object
 from optical_ir.models.encoder import has_fast_bfloat16
 from optical_ir.training.processes import check_batch_size, count_processes, is_first_process
 from optical_ir.training.settings import DistillationSettings
@@ -98,11 +99,9 @@ def training_arguments(
 
 
 def _last_checkpoint(folder: Path) -> str | None:
-    # The trainer writes its state last: without it the run was killed while saving.
-    needed = (_TRAINED, "trainer_state.json")
     whole = []
     for checkpoint in folder.glob("checkpoint-*"):
-        if all((checkpoint / name).exists() for name in needed):
+        if (checkpoint / _TRAINED).exists() and _has_state(checkpoint):
             whole.append(checkpoint)
         elif is_first_process():
             shutil.rmtree(checkpoint)
@@ -111,3 +110,12 @@ def _last_checkpoint(folder: Path) -> str | None:
     last = max(whole, key=lambda checkpoint: int(checkpoint.name.rpartition("-")[2]))
     logger.info("Resuming from %s.", last.name)
     return str(last)
+
+
+def _has_state(checkpoint: Path) -> bool:
+    """Whether the trainer's state, which it writes last, is there and whole."""
+    try:
+        read_json_object(checkpoint / "trainer_state.json")
+    except (OSError, ValueError):
+        return False
+    return True
