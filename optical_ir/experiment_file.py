@@ -184,7 +184,7 @@ def _check_known(where: str, kind: str, name: str, known: Any) -> None:
 
 def _check_names(*names: str) -> None:
     for name in names:
-        if not name or set(name) & set("/\\ \t\n"):
+        if name in (".", "..") or not name.isprintable() or not name or set(name) & set("/\\ "):
             raise ConfigError(
                 f"expected names without blanks and slashes, which file names and runs can hold, "
                 f"found {name!r}."

@@ -1,5 +1,7 @@
 """Filling dataclasses from TOML tables, with the key named that is wrong."""
 
+import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from types import UnionType
@@ -8,6 +10,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from optical_ir.errors import ConfigError
 
 _T = TypeVar("_T")
+
+_LARGEST = 2**63 - 1
+"""What arrays hold."""
 
 
 def from_table(kind: type[_T], where: str, values: Any) -> _T:
@@ -32,6 +37,7 @@ def from_table(kind: type[_T], where: str, values: Any) -> _T:
     for key, value in checked_table(where, values).items():
         if key not in hints:
             raise ConfigError(f"{where}: unknown key {key!r}; expected {', '.join(sorted(hints))}.")
+        _check_values(f"{where}: {key}", value)
         if not _fits(value, hints[key]):
             expected = getattr(hints[key], "__name__", hints[key])
             raise ConfigError(f"{where}: {key}: expected {expected}, found {value!r}.")
@@ -57,6 +63,23 @@ def _fits(value: Any, hint: Any) -> bool:
     if isinstance(value, bool):
         return hint is bool
     return isinstance(value, (int, float) if hint is float else hint)
+
+
+def _check_values(where: str, value: Any) -> None:
+    """Refuse what no setting means: numbers out of range, and characters that none types."""
+    if isinstance(value, dict | tuple | list):
+        for item in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_values(where, item)
+    elif isinstance(value, str) and any(map(_is_control, value)):
+        raise ConfigError(f"{where}: expected text without control characters, found {value!r}.")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: expected a finite number, found {value!r}.")
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise ConfigError(f"{where}: expected at most {_LARGEST}, found {value:.6g}.")
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) == "Cc"
 
 
 def checked_table(where: str, values: Any) -> Mapping[str, Any]:

@@ -22,6 +22,12 @@ Run = Mapping[str, Sequence[ScoredDoc]]
 """Rows of each query by query id, best first."""
 
 _SCORE_STEP = 1e-6
+_LONGEST_NUMBER = 4300
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
+"""What trec_eval reads as one, too: Python's `int` takes `1_0` and digits of other scripts."""
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def read_topics(path: Path | str) -> list[Query]:
@@ -72,7 +78,7 @@ def write_topics(path: Path | str, queries: Iterable[Query], *, overwrite: bool 
         logger.warning(
             "%s: Pyserini reads digits as numbers and would change %d query ids, as %r to %r; its "
             "runs would match no judgements. Rename them if you search with Pyserini.",
-            *(path, len(changed), changed[0], str(int(changed[0]))),
+            *(path, len(changed), changed[0], _read_by_pyserini(changed[0])),
         )
     with write_file(path, overwrite=overwrite) as stream:
         for query in queries:
@@ -87,7 +93,13 @@ def changed_by_pyserini(query_id: str) -> bool:
 
     Ids of digits become integers, those with a sign too if all ids of a file are like that.
     """
-    return bool(re.fullmatch(r"[+-]?\d+", query_id)) and str(int(query_id)) != query_id
+    return _read_by_pyserini(query_id) != query_id
+
+
+def _read_by_pyserini(query_id: str) -> str:
+    # Python refuses longer numbers, and so Pyserini leaves them as they are.
+    is_number = re.fullmatch(r"[+-]?\d+", query_id) and len(query_id) <= _LONGEST_NUMBER
+    return str(int(query_id)) if is_number else query_id
 
 
 def read_qrels(path: Path | str) -> list[Qrel]:
@@ -96,7 +108,7 @@ def read_qrels(path: Path | str) -> list[Qrel]:
     Raises
     ------
     DataError
-        For a wrong number of columns, a relevance that is no integer, or a pair judged twice.
+        For a wrong number of columns, a relevance that is no integer of 9 digits at most, or a pair judged twice.
     """
     qrels: dict[tuple[str, str], Qrel] = {}
     for number, line in iter_lines(path):
@@ -107,12 +119,12 @@ def read_qrels(path: Path | str) -> list[Qrel]:
                 f"found {len(fields)}."
             )
         query_id, _, doc_id, relevance = fields
-        try:
-            qrel = Qrel(query_id, doc_id, int(relevance))
-        except ValueError as err:
+        if not _INTEGER.fullmatch(relevance):
             raise DataError(
-                f"{path}, line {number}: expected an integer relevance, found {relevance!r}."
-            ) from err
+                f"{path}, line {number}: expected an integer relevance, found {relevance!r}. "
+                "Write it in digits, nine at most."
+            )
+        qrel = Qrel(query_id, doc_id, int(relevance))
         if (query_id, doc_id) in qrels:
             raise DataError(
                 f"{path}, line {number}: query {query_id!r} and document {doc_id!r} are judged "
@@ -174,13 +186,15 @@ def read_run(path: Path | str, *, may_be_empty: bool = False) -> dict[str, list[
 
 
 def _finite(path: Path | str, number: int, text: str) -> float:
-    try:
-        score = float(text)
-    except ValueError:
-        score = math.nan
-    if not math.isfinite(score):
+    score = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not _is_finite(score):
         raise DataError(f"{path}, line {number}: expected a finite score, found {text!r}.")
     return score
+
+
+def _is_finite(score: float) -> bool:
+    """Whether a score is a number in single precision, where 1e39 is infinite."""
+    return math.isfinite(c_float(score).value)
 
 
 def rank_docs(rows: Iterable[ScoredDoc]) -> list[ScoredDoc]:
@@ -214,7 +228,7 @@ def _check_rows(path: Path | str, query_id: str, rows: Iterable[ScoredDoc]) -> N
     seen = set()
     for _, doc_id, score in rows:
         _check_words(path, query_id, doc_id)
-        if not math.isfinite(score):
+        if not _is_finite(score):
             raise DataError(
                 f"{path}: expected a finite score for query {query_id!r}, document {doc_id!r}, "
                 f"found {score!r}."

@@ -4,7 +4,6 @@
 may hold several topics over one corpus; `prepare` writes such folders.
 """
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 from optical_ir.collections.collection import Collection
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.files import iter_lines
+from optical_ir.files import iter_lines, parse_json
 from optical_ir.records import Doc, Qrel
+from optical_ir.texts import check_texts
 from optical_ir.trec import read_qrels, read_topics
 
 
@@ -85,11 +85,11 @@ def iter_corpus(path: Path | str) -> Iterator[Doc]:
 
 def _parse_doc(where: str, line: str) -> Doc:
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as err:
+        record = parse_json(line)
+    except ValueError as err:
         raise DataError(
             f'{where}: expected a JSON object {{"id": ..., "contents": ...}}, found {line[:60]!r} '
-            f"({err.msg} at column {err.colno}). Write one object a line."
+            f"({err}). Write one object a line."
         ) from err
     if not isinstance(record, dict) or not {"id", "contents"} <= record.keys():
         found = sorted(record) if isinstance(record, dict) else type(record).__name__
@@ -104,6 +104,10 @@ def _parse_doc(where: str, line: str) -> Doc:
             f"{where}: expected contents that are a string and not empty, found {contents!r} in "
             f"document {doc_id!r}. Leave the document out."
         )
+    try:
+        check_texts((doc_id, contents))
+    except DataError as err:
+        raise DataError(f"{where}: {err}") from err
     return Doc(doc_id, contents)
 
 
@@ -168,7 +172,7 @@ def _read_origin(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        origin = json.loads(path.read_text(encoding="utf-8"))
+        origin = parse_json(path.read_bytes())
         return dict(origin.get("collection", {}))
     except (ValueError, TypeError, AttributeError) as err:
         raise DataError(

@@ -65,9 +65,11 @@ def _iter_units(path: Path) -> Iterator[ElementTree.Element]:
                     yield element
                     if body is not None:
                         body.clear()  # else memory grows with the file
-    except ElementTree.ParseError as err:
+    # Expat knows few encodings, and refuses others in two more ways.
+    except (ElementTree.ParseError, LookupError, ValueError) as err:
+        line = f", line {err.position[0]}" if isinstance(err, ElementTree.ParseError) else ""
         raise DataError(
-            f"{path}, line {err.position[0]}: is not well-formed XML ({err}). Export it as TMX "
+            f"{path}{line}: is not well-formed XML ({err}). Export it as TMX "
             "again, or convert it to a TSV of foreign TAB English."
         ) from err
     except (OSError, EOFError, zlib.error) as err:
@@ -92,12 +94,21 @@ def _language(code: str) -> str:
         return code  # a language that is not asked for may have any code
 
 
-def _plain_text(element: ElementTree.Element) -> str:
-    inner = (
-        ("" if _local_name(child) in _CODES else _plain_text(child)) + (child.tail or "")
-        for child in element
-    )
-    return (element.text or "") + "".join(inner)
+def _plain_text(segment: ElementTree.Element) -> str:
+    """Text of a segment without that of codes, however deeply its elements nest."""
+    texts: list[str] = []
+    waiting: list[ElementTree.Element | str] = [segment]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            texts.append(item)
+            continue
+        for child in reversed(item):
+            waiting.append(child.tail or "")
+            if _local_name(child) not in _CODES:
+                waiting.append(child)
+        waiting.append(item.text or "")
+    return "".join(texts)
 
 
 def _local_name(element: ElementTree.Element) -> str:
