@@ -4,7 +4,6 @@ The document's tokens come from its text and the teacher that wrote the index, a
 against the vectors there; the similarities come from the index, as in search.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from sentence_transformers import MultiVectorEncoder
 from optical_ir.collections import load_collection
 from optical_ir.columns import layout_columns
 from optical_ir.errors import ConfigError, DataError
+from optical_ir.files import read_json_object
 from optical_ir.models import embedding_space, encode_documents, encode_queries, load_encoder
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.models.tokens import Token, scored_tokens, scored_words
@@ -63,8 +63,9 @@ class Explanation:
 
 def _settings(index: MultiVectorIndex) -> dict[str, Any]:
     """Give the settings that an index says it was encoded with."""
-    description = json.loads((index.folder / "index.json").read_text("utf-8"))
-    return dict((description.get("origin") or {}).get("settings") or {})
+    origin = read_json_object(index.folder / "index.json").get("origin")
+    settings = origin.get("settings") if isinstance(origin, dict) else None
+    return settings if isinstance(settings, dict) else {}
 
 
 def _named(index: MultiVectorIndex, role: str, option: str) -> str:
@@ -111,6 +112,11 @@ def load_index_teacher(
     """
     name = teacher or _named(index, "encoder", "--teacher")
     length = _settings(index).get("max_length")
+    if length is not None and type(length) is not int:
+        raise DataError(
+            f"{index.folder}: expected a whole number as max_length in its index.json, found "
+            f"{length!r}. Encode the collection again."
+        )
     try:
         model = load_encoder(name, device=device, document_length=length)
     except ConfigError as err:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from optical_ir.errors import ConfigError
-from optical_ir.files import sha256_file
+from optical_ir.files import read_json_object, sha256_file
 from optical_ir.models import read_description
 from optical_ir.models.adapter import ADAPTER_FILE, has_adapter
 from optical_ir.records import Query
@@ -54,7 +54,8 @@ def is_done(path: Path, found: Any, expected: dict[str, Any]) -> bool:
 
 def settings_of(description: dict[str, Any]) -> Any:
     """Find the settings in the origin of a description; None without."""
-    return description.get("origin", {}).get("settings")
+    origin = description.get("origin")
+    return origin.get("settings") if isinstance(origin, dict) else None
 
 
 def read_settings(path: Path) -> Any:
@@ -65,7 +66,6 @@ def read_settings(path: Path) -> Any:
 def read_json(path: Path) -> dict[str, Any]:
     """Content of a JSON file; empty if there is none, or it is damaged."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return read_json_object(path)
     except (OSError, ValueError):
         return {}
-    return content

@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.files import sha256_file, write_folder
+from optical_ir.files import read_json_object, sha256_file, write_folder
 from optical_ir.records import Doc, Query, ScoredDoc
 from optical_ir.retrieval.anserini import run_anserini
 from optical_ir.retrieval.java import start_jvm
+from optical_ir.texts import check_texts
 from optical_ir.trec import rank_docs
 
 logger = logging.getLogger(__name__)
@@ -203,6 +204,18 @@ class Bm25Index:
         return [str(found.get(number)) for number in range(found.size())]
 
     def _search_batch(self, queries: Sequence[Query], k: int) -> list[Any]:
+        from jnius import JavaException
+
+        check_texts(query.text for query in queries)
+        try:
+            return self._find(queries, k)
+        except JavaException as err:
+            raise DataError(
+                f"{self.folder}: Lucene cannot search this index ({err.classname}: "
+                f"{err.innermessage}). Build it again."
+            ) from err
+
+    def _find(self, queries: Sequence[Query], k: int) -> list[Any]:
         # Anserini's batch_search runs on all cores whatever number of threads it is given, so a
         # batch has as many queries as there may be threads.
         if len(queries) == 1:
@@ -233,18 +246,17 @@ class Bm25Index:
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
+    description: dict[str, Any] = {}
     try:
-        text = (folder / "index.json").read_text(encoding="utf-8")
+        description = read_json_object(folder / "index.json")
     except OSError as err:
         raise DataError(
             f"{folder}: expected a BM25 index with its index.json, found none ({err.strerror}). "
             "Build the index first, or check the path."
         ) from err
-    try:
-        description: dict[str, Any] = json.loads(text)
-        kind, language, n_docs = (description[key] for key in ("kind", "language", "docs"))
-    except (ValueError, KeyError, TypeError):
-        kind, language, n_docs = None, None, None
+    except ValueError:
+        pass
+    kind, language, n_docs = (description.get(key) for key in ("kind", "language", "docs"))
     if kind != _KIND or language not in LANGUAGES or not isinstance(n_docs, int):
         raise DataError(
             f"{folder}: expected the index.json of a BM25 index, found one of kind {kind!r}, "
@@ -275,6 +287,7 @@ def _write_corpus(path: Path, docs: Iterable[Doc]) -> int:
     n_blank = 0
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for doc_id, text in docs:
+            check_texts((doc_id, text))
             if doc_id in seen or len(doc_id.split()) != 1:
                 raise DataError(
                     "expected document ids without white space, each used once, found "

@@ -27,7 +27,7 @@ from typing import Any, Self
 import numpy as np
 
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.files import write_folder
+from optical_ir.files import read_json_object, write_folder
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Doc, Query, ScoredDoc
 from optical_ir.retrieval import lucene
@@ -244,9 +244,8 @@ def search_late(
 def is_late_interaction_index(folder: Path | str) -> bool:
     """Whether the `index.json` in `folder` says that it is such an index."""
     try:
-        description = json.loads((Path(folder) / "index.json").read_text(encoding="utf-8"))
-        return bool(description["kind"] == _KIND)
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(read_json_object(Path(folder) / "index.json").get("kind") == _KIND)
+    except (OSError, ValueError):
         return False
 
 
@@ -257,7 +256,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
             "Make one with: optical-ir index --token-vectors"
         )
     path = folder / "index.json"
-    description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    description = read_json_object(path)
     found = [type(description.get(key)) for key in ("dim", "docs", "space")]
     if found != [int, int, str]:
         raise DataError(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from optical_ir.errors import DataError
-from optical_ir.files import iter_lines, write_folder
+from optical_ir.files import iter_lines, parse_json, write_folder
 from optical_ir.retrieval.anserini import run_anserini
 from optical_ir.retrieval.java import start_jvm
 from optical_ir.retrieval.lucene import open_searcher
@@ -139,9 +139,9 @@ def _iter_vectors(folder: Path) -> Iterator[tuple[str, str, list[float]]]:
         for number, line in iter_lines(file):
             where = f"{file}, line {number}"
             try:
-                record: dict[str, Any] = json.loads(line)
+                record: dict[str, Any] = parse_json(line)
                 yield where, str(record["id"]), [float(value) for value in record["vector"]]
-            except (ValueError, KeyError, TypeError) as err:
+            except (ValueError, OverflowError, KeyError, TypeError) as err:
                 raise DataError(
                     f'{where}: expected {{"id": ..., "vector": [numbers]}}, found something else '
                     f"({type(err).__name__}: {err})."

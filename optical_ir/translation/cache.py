@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from optical_ir.files import parse_json
+
 logger = logging.getLogger(__name__)
 
 
@@ -121,8 +123,9 @@ def _read_places(stream: IO[bytes]) -> tuple[dict[bytes, int], int]:
 
 def _key_of(line: bytes) -> bytes | None:
     try:
-        record = json.loads(line)
-        Translation(record["translation"], record["is_cut"], record["is_unfinished"])
-        return bytes.fromhex(record["key"])
+        record = parse_json(line)
+        found = Translation(record["translation"], record["is_cut"], record["is_unfinished"])
+        is_one = [type(value) for value in found] == [str, bool, bool]
+        return bytes.fromhex(record["key"]) if is_one else None
     except (ValueError, KeyError, TypeError):
         return None

@@ -88,7 +88,7 @@ def _load(name: str) -> Any:
         with warnings.catch_warnings():
             # transformers asks for sacremoses, and uses it for nothing when it translates.
             warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-            return AutoTokenizer.from_pretrained(name)
+            return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except ImportError as err:
         raise DependencyError(
             f"The tokenizer of {name!r} needs another package "

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from optical_ir.errors import ConfigError
 from optical_ir.translation.cache import Translation
@@ -107,9 +106,12 @@ def _load_model(name: str, dtype: torch.dtype) -> Any:
     from transformers import AutoModelForSeq2SeqLM
 
     try:
-        model: Any = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=dtype)
-    except (OSError, ValueError, KeyError, SafetensorError) as err:
-        reason = str(err).strip().split("\n")[0]
+        model: Any = AutoModelForSeq2SeqLM.from_pretrained(
+            name, dtype=dtype, trust_remote_code=False
+        )
+    # A damaged folder makes the libraries that read it raise whatever comes to them.
+    except Exception as err:
+        reason = str(err).strip().split("\n")[0] or type(err).__name__
         raise ConfigError(
             f"Model {name!r}: expected a seq2seq checkpoint folder or Hugging Face model name, "
             f"but it does not load ({reason})."
