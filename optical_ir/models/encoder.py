@@ -6,7 +6,6 @@ as it is. Any other Hugging Face or sentence-transformers checkpoint becomes one
 training: its own token vectors, normalised, with prefix, special and punctuation tokens unscored.
 """
 
-import json
 import os
 import string
 import time
@@ -19,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.util import load_file_path
 
-from optical_ir.errors import ConfigError
+from optical_ir.errors import ConfigError, DataError, OpticalError
+from optical_ir.files import read_json_object
 from optical_ir.models.adapter import base_name, has_adapter, merge_adapter
 from optical_ir.models.embedded import (
     DOCUMENT_PROMPT,
@@ -33,6 +32,8 @@ from optical_ir.models.embedded import (
     QUERY_PROMPT,
     embedded_checkpoint,
 )
+from optical_ir.models.trust import ONLY_SAFETENSORS, refuse_pickles
+from optical_ir.texts import check_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -113,25 +114,37 @@ def _load(name: str | Path, given: dict[str, str], device: str | None) -> MultiV
         return build_encoder(embedded_checkpoint(), prompts=defaults | given, device=device)
     if _is_path(str(name)) and not Path(name).is_dir():
         raise ConfigError(f"Encoder {str(name)!r}: expected a folder, found none. Check the path.")
+    refuse_pickles(name)
     try:
-        if has_adapter(name):
-            return _load_adapted(Path(name), given, device)
-        if _is_multi_vector(str(name)):
-            encoder = MultiVectorEncoder(
-                str(name), device=device, prompts=given or None, model_kwargs=_model_kwargs(name)
-            )
-            _remember_missing_pooler(encoder[0])
-            return encoder.eval()
-        stored = _read_json(str(name), "config_sentence_transformers.json").get("prompts") or {}
-        # Prompts of other tasks (clustering, say) must not make their words unscored.
-        own = {task: stored[task] for task in ("query", "document") if stored.get(task)}
-        return build_encoder(name, prompts=own | given, device=device)
-    except (OSError, ValueError, KeyError, SafetensorError) as err:
-        reason = str(err).strip().split("\n")[0]
+        encoder = _open(name, given, device)
+        # What does not fit together shows when it is used.
+        for encode in (encoder.encode_query, encoder.encode_document):
+            encode(["a"], show_progress_bar=False)
+        return encoder
+    except OpticalError:
+        raise
+    # A damaged folder makes the libraries that read it raise whatever comes to them.
+    except Exception as err:
+        reason = str(err).strip().split("\n")[0] or type(err).__name__
         raise ConfigError(
             f"Encoder {str(name)!r}: expected '{EMBEDDED_MODEL}', a checkpoint folder or a "
             f"Hugging Face model name, but it does not load ({reason})."
         ) from err
+
+
+def _open(name: str | Path, given: dict[str, str], device: str | None) -> MultiVectorEncoder:
+    if has_adapter(name):
+        return _load_adapted(Path(name), given, device)
+    if _is_multi_vector(str(name)):
+        encoder = MultiVectorEncoder(
+            str(name), device=device, prompts=given or None, model_kwargs=_model_kwargs(name)
+        )
+        _remember_missing_pooler(encoder[0])
+        return encoder.eval()
+    stored = _read_json(str(name), "config_sentence_transformers.json").get("prompts") or {}
+    # Prompts of other tasks (clustering, say) must not make their words unscored.
+    own = {task: stored[task] for task in ("query", "document") if stored.get(task)}
+    return build_encoder(name, prompts=own | given, device=device)
 
 
 def _load_adapted(folder: Path, given: dict[str, str], device: str | None) -> MultiVectorEncoder:
@@ -206,8 +219,7 @@ def _is_path(name: str) -> bool:
 
 def _read_json(name: str, file: str) -> dict[str, Any]:
     path = load_file_path(name, file)
-    content: dict[str, Any] = json.loads(Path(path).read_text("utf-8")) if path else {}
-    return content
+    return read_json_object(Path(path)) if path else {}
 
 
 def _is_multi_vector(name: str) -> bool:
@@ -218,11 +230,12 @@ def _is_multi_vector(name: str) -> bool:
     return any(kind == "HF_ColBERT" or kind.endswith("ForRetrieval") for kind in architectures)
 
 
-def _model_kwargs(checkpoint: str | Path) -> dict[str, Any] | None:
+def _model_kwargs(checkpoint: str | Path) -> dict[str, Any]:
     # BERT-like models make a random pooler for checkpoints that have none, and warn about it;
     # an encoder with random weights would have another fingerprint each time.
     kind = _read_json(str(checkpoint), "config.json").get("model_type")
-    return {"add_pooling_layer": False} if kind in ("bert", "roberta", "xlm-roberta") else None
+    is_like_bert = kind in ("bert", "roberta", "xlm-roberta")
+    return ONLY_SAFETENSORS | ({"add_pooling_layer": False} if is_like_bert else {})
 
 
 def _remember_missing_pooler(transformer: Any) -> None:
@@ -252,10 +265,30 @@ def encode_documents(
 def _encode(
     encoder: MultiVectorEncoder, texts: Sequence[str], task: str, batch_size: int
 ) -> list[TokenVectors]:
+    check_texts(texts)
     encode = encoder.encode_query if task == "query" else encoder.encode_document
-    vectors = encode(list(texts), batch_size=batch_size, show_progress_bar=False)
+    try:
+        vectors = encode(list(texts), batch_size=batch_size, show_progress_bar=False)
+    # Weights, tokenizer and settings that do not fit together, or too little memory.
+    except (IndexError, RuntimeError) as err:
+        reason = str(err).strip().split("\n")[0]
+        raise ConfigError(
+            f"The encoder fails on a batch of {task} texts ({type(err).__name__}: {reason}). If its "
+            "folder is whole, lower the batch size or the length; else take it from its source."
+        ) from err
     # Normalised again in float32, so that a bfloat16 model gives unit rows too.
-    return [torch.nn.functional.normalize(v.float(), dim=-1).cpu().numpy() for v in vectors]
+    rows = [torch.nn.functional.normalize(v.float(), dim=-1).cpu().numpy() for v in vectors]
+    check_vectors(rows)
+    return rows
+
+
+def check_vectors(rows: Iterable[npt.NDArray[np.float32]]) -> None:
+    """Refuse vectors that are no numbers, as damaged weights give, with a `DataError`."""
+    if not all(np.isfinite(row).all() for row in rows):
+        raise DataError(
+            "The encoder gives vectors that are not finite. Its weights are damaged, or too large "
+            "for its dtype; take the checkpoint from its source."
+        )
 
 
 def fast_inference(encoder: MultiVectorEncoder) -> MultiVectorEncoder:

@@ -14,7 +14,7 @@ import torch
 from sentence_transformers import MultiVectorEncoder
 
 from optical_ir.errors import DataError
-from optical_ir.files import write_folder
+from optical_ir.files import read_json_object, write_folder
 
 _FILE = "optical.json"
 
@@ -44,10 +44,9 @@ def read_description(name: str | Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        description: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except ValueError as err:
+        return read_json_object(path)
+    except (OSError, ValueError) as err:
         raise DataError(f"{path}: is not JSON ({err}). Take the folder from its source.") from err
-    return description
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:

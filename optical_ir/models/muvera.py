@@ -24,6 +24,7 @@ from optical_ir.models.encoder import TokenVectors
 Vectors = npt.NDArray[np.float32]
 
 _MOST_BITS = 12
+_WIDEST = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,11 @@ class MuveraSettings:
     seed: int = 42
 
     def __post_init__(self) -> None:
+        for name in ("repetitions", "bits", "projection", "seed"):
+            if type(getattr(self, name)) is not int:
+                raise ConfigError(
+                    f"{name}: expected a whole number, found {getattr(self, name)!r}."
+                )
         for name in ("repetitions", "projection"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected 1 or more, found {getattr(self, name)!r}.")
@@ -58,6 +64,11 @@ class MuveraSettings:
             raise ConfigError(f"bits: expected 0 to {_MOST_BITS}, found {self.bits!r}.")
         if self.seed < 0:
             raise ConfigError(f"seed: expected 0 or more, found {self.seed!r}.")
+        if self.dim > _WIDEST:
+            raise ConfigError(
+                f"expected a vector of {_WIDEST} values at most, found {self.dim}. Lower "
+                "repetitions, bits or projection."
+            )
 
     @property
     def dim(self) -> int:

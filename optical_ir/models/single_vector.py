@@ -17,12 +17,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
 from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.models.encoder import (
     TokenVectors,
+    check_vectors,
     embedding_dim,
     encode_documents,
     encode_queries,
@@ -30,6 +30,8 @@ from optical_ir.models.encoder import (
 )
 from optical_ir.models.folder import read_description
 from optical_ir.models.muvera import Muvera, MuveraSettings
+from optical_ir.models.trust import ONLY_SAFETENSORS, refuse_pickles
+from optical_ir.texts import check_texts
 
 Vectors = npt.NDArray[np.float32]
 
@@ -141,8 +143,11 @@ class CheckpointEncoder:
         return self._encode(self.model.encode_document, texts, batch_size)
 
     def _encode(self, encode: Any, texts: Sequence[str], batch_size: int) -> Vectors:
+        check_texts(texts)
         vectors: Vectors = encode(list(texts), batch_size=batch_size, show_progress_bar=False)
-        return np.ascontiguousarray(vectors, np.float32)
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        check_vectors([vectors])
+        return vectors
 
 
 def load_single_vector(name: str | Path, *, device: str | None = None) -> SingleVectorEncoder:
@@ -166,10 +171,16 @@ def load_single_vector(name: str | Path, *, device: str | None = None) -> Single
 
 
 def _load_checkpoint(name: str | Path, device: str | None) -> SentenceTransformer:
+    refuse_pickles(name)
+    kwargs = dict(ONLY_SAFETENSORS)
     try:
-        return SentenceTransformer(str(name), device=device).eval()
-    except (OSError, ValueError, KeyError, SafetensorError) as err:
-        reason = str(err).strip().split("\n")[0]
+        model = SentenceTransformer(str(name), device=device, model_kwargs=kwargs).eval()
+        # What does not fit together shows when it is used.
+        model.encode(["a"], show_progress_bar=False)
+        return model
+    # A damaged folder makes the libraries that read it raise whatever comes to them.
+    except Exception as err:
+        reason = str(err).strip().split("\n")[0] or type(err).__name__
         raise ConfigError(
             f"Encoder {str(name)!r}: expected a plain checkpoint, but it does not load ({reason}). "
             "Export the encoder again."

@@ -8,6 +8,7 @@ from sentence_transformers.multi_vector_encoder.modules import BaseTokenPooling,
 
 from optical_ir.errors import ConfigError
 from optical_ir.models.encoder import WORD_MARKS
+from optical_ir.texts import check_texts
 
 _NOWHERE = -1
 _BLANK = "\u2423"
@@ -50,6 +51,7 @@ def scored_tokens(encoder: MultiVectorEncoder, text: str, *, task: str = "query"
     ConfigError
         If the encoder merges tokens, or its tokenizer does not tell where tokens stand.
     """
+    check_texts([text])
     prompt = encoder.prompts.get(task) or ""
     try:
         features: Any = encoder.preprocess(
