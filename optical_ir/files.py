@@ -252,7 +252,7 @@ def _storage_errors(path: Path) -> Iterator[None]:
             raise ConfigError(
                 f"{path}: no space left on the device. Free some and run the same command again."
             ) from err
-        if isinstance(err, OSError) and err.errno in (errno.EFBIG, errno.EIO, errno.EROFS):
+        if isinstance(err, OSError) and err.errno in (errno.EFBIG, errno.EROFS):
             raise ConfigError(
                 f"{path}: cannot be written ({err.strerror}). Choose another output, or mend that "
                 "and run the same command again."

@@ -22,6 +22,7 @@ from optical_ir.models.tokens import Token, scored_tokens, scored_words
 from optical_ir.records import Doc, Query
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.search import score_exactly, search_index
+from optical_ir.texts import printable
 
 _SAME_TOKEN = 0.9
 """Cosine of a token's vectors, in the index and anew; rounding to bfloat16 leaves over 0.99."""
@@ -322,7 +323,8 @@ def format_explanations(explanations: Sequence[Explanation]) -> str:
                     f"{match.similarity:.4f}",
                 ]
             )
-        head = f"{number}  {doc_id}   score {score:.4f}, {score / len(matches):.4f} a token"
+        shares = f"score {score:.4f}, {score / len(matches):.4f} a token"
+        head = f"{number}  {printable(doc_id)}   {shares}"
         blocks.append("\n".join([head, *(f"   {line}" for line in layout_columns(rows))]))
     return "\n\n".join(blocks) + "\n"
 

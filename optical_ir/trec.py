@@ -108,7 +108,8 @@ def read_qrels(path: Path | str) -> list[Qrel]:
     Raises
     ------
     DataError
-        For a wrong number of columns, a relevance that is no integer of 9 digits at most, or a pair judged twice.
+        For a wrong number of columns, a relevance that is no integer of nine digits at most, or
+        a pair judged twice.
     """
     qrels: dict[tuple[str, str], Qrel] = {}
     for number, line in iter_lines(path):

@@ -273,8 +273,8 @@ def _encode(
     except (IndexError, RuntimeError) as err:
         reason = str(err).strip().split("\n")[0]
         raise ConfigError(
-            f"The encoder fails on a batch of {task} texts ({type(err).__name__}: {reason}). If its "
-            "folder is whole, lower the batch size or the length; else take it from its source."
+            f"The encoder fails on a batch of {task} texts ({type(err).__name__}: {reason}). If "
+            "its folder is whole, lower the batch size or the length; else take it from its source."
         ) from err
     # Normalised again in float32, so that a bfloat16 model gives unit rows too.
     rows = [torch.nn.functional.normalize(v.float(), dim=-1).cpu().numpy() for v in vectors]
