@@ -1,0 +1,48 @@
+"""Faults and abuse in full: SIGKILL, full disks, mutated files, hostile text, untrusted folders.
+
+    python -m benchmarks.reliability [ARGUMENTS OF PYTEST]
+
+Runs `tests/faults` with 20 kills a verb and 10,000 mutated inputs a format, and prints what was
+tried and how it ended. It takes about an hour; a part is named as pytest names it, for example
+`tests/faults/test_kills.py` or `-k "fuzz and TMX"`. docs/reliability.md quotes what it prints.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Run the suite in full and print its figures; give pytest's exit code."""
+    arguments = sys.argv[1:]
+    if not any(argument.startswith("tests") for argument in arguments):
+        arguments.append("tests/faults")
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        figures = Path(folder) / "figures"
+        figures.touch()
+        environment = {"OPTICAL_IR_FAULTS": "full", "OPTICAL_IR_FIGURES": str(figures)}
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "--tb=short", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            check=False,
+        )
+        rows = [json.loads(line) for line in figures.read_text("utf-8").splitlines()]
+    for row in rows:
+        counts = ", ".join(f"{key} {row[key]}" for key in row if key not in ("part", "what"))
+        print(f"{row['part']:8} {row['what']:32} {counts}")
+    minutes = (time.monotonic() - start) / 60
+    print(f"{date.today()}, {os.cpu_count()} cores, {minutes:.0f} minutes, exit {done.returncode}")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
