@@ -100,7 +100,9 @@ class Pipeline:
 
     def _folder_name(self, key: str) -> str:
         """Name of the indexes of a collection, which keys with other queries over it share."""
-        return self._name(key).strip("/").replace("/", "-")
+        name = self._name(key).strip("/").replace("/", "-")
+        # Of dots alone it would be this folder, or the one above.
+        return name if name.strip(".") else key
 
     def open(self, name: str, topics: str | None = None) -> Collection:
         """Open any collection by its name, or by its folder in the experiment's data."""

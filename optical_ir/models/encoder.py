@@ -32,7 +32,7 @@ from optical_ir.models.embedded import (
     QUERY_PROMPT,
     embedded_checkpoint,
 )
-from optical_ir.models.trust import ONLY_SAFETENSORS, refuse_pickles
+from optical_ir.models.trust import ONLY_SAFETENSORS, check_checkpoint
 from optical_ir.texts import check_texts
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _load(name: str | Path, given: dict[str, str], device: str | None) -> MultiV
         return build_encoder(embedded_checkpoint(), prompts=defaults | given, device=device)
     if _is_path(str(name)) and not Path(name).is_dir():
         raise ConfigError(f"Encoder {str(name)!r}: expected a folder, found none. Check the path.")
-    refuse_pickles(name)
+    check_checkpoint(name)
     try:
         encoder = _open(name, given, device)
         # What does not fit together shows when it is used.

@@ -30,7 +30,7 @@ from optical_ir.models.encoder import (
 )
 from optical_ir.models.folder import read_description
 from optical_ir.models.muvera import Muvera, MuveraSettings
-from optical_ir.models.trust import ONLY_SAFETENSORS, refuse_pickles
+from optical_ir.models.trust import ONLY_SAFETENSORS, check_checkpoint
 from optical_ir.texts import check_texts
 
 Vectors = npt.NDArray[np.float32]
@@ -171,7 +171,7 @@ def load_single_vector(name: str | Path, *, device: str | None = None) -> Single
 
 
 def _load_checkpoint(name: str | Path, device: str | None) -> SentenceTransformer:
-    refuse_pickles(name)
+    check_checkpoint(name)
     kwargs = dict(ONLY_SAFETENSORS)
     try:
         model = SentenceTransformer(str(name), device=device, model_kwargs=kwargs).eval()

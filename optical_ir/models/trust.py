@@ -8,6 +8,7 @@ a checkpoint brings in Python files are never imported: nothing sets `trust_remo
 from pathlib import Path
 
 from optical_ir.errors import ConfigError
+from optical_ir.files import read_json_object
 
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
@@ -15,13 +16,16 @@ ONLY_SAFETENSORS = {"use_safetensors": True}
 """Arguments of transformers by which it reads no pickle, from a folder or from a hub."""
 
 
-def refuse_pickles(folder: str | Path) -> None:
-    """Refuse a folder, or a module's folder in it, that has weights as a pickle alone.
+def check_checkpoint(folder: str | Path) -> None:
+    """Refuse a folder with weights as a pickle alone, or with an activation outside torch.
+
+    Modules' folders in it are looked at too. Sentence-transformers does not call such an
+    activation, but takes another one for it, which would give other vectors.
 
     Raises
     ------
     ConfigError
-        With the command that converts them.
+        With what to do.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -34,3 +38,16 @@ def refuse_pickles(folder: str | Path) -> None:
                 "run code when it is read. If you trust its source, load it with transformers or "
                 "sentence-transformers, save it again with save_pretrained, and name that folder."
             )
+        _check_activation(place / "config.json")
+
+
+def _check_activation(path: Path) -> None:
+    try:
+        activation = read_json_object(path).get("activation_function")
+    except (OSError, ValueError):
+        return  # of a file that is needed, its reader says more
+    if isinstance(activation, str) and "." in activation and not activation.startswith("torch."):
+        raise ConfigError(
+            f"{path}: expected an activation function of torch, found {activation!r}, which is "
+            "code of others. Take a checkpoint without it."
+        )

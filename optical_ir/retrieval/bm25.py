@@ -9,6 +9,7 @@ Pyserini 2, downloads lists of prebuilt indexes. The index is an ordinary Lucene
 import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -116,7 +117,10 @@ class Bm25Index:
         # Before any document is read, so that what is missing is said at once.
         start_jvm()
         with write_folder(folder, overwrite=overwrite) as part:
-            corpus = part / "corpus"
+            # Of a name of its own: Anserini outlives a kill of this process alone, and would
+            # write into the folder of the next attempt.
+            work = Path(tempfile.mkdtemp(prefix="work-", dir=part))
+            corpus, index = work / "corpus", work / "index"
             corpus.mkdir()
             description = {
                 "kind": _KIND,
@@ -129,9 +133,11 @@ class Bm25Index:
                 "io.anserini.index.IndexCollection",
                 part,
                 *("-collection", "JsonCollection", "-generator", "DefaultLuceneDocumentGenerator"),
-                *("-threads", "1", "-language", language, "-input", corpus, "-index", part),
+                *("-threads", "1", "-language", language, "-input", corpus, "-index", index),
             )
-            shutil.rmtree(corpus)
+            for file in index.iterdir():
+                file.rename(part / file.name)
+            shutil.rmtree(work)
             text = json.dumps(description, indent=2) + "\n"
             (part / "index.json").write_text(text, encoding="utf-8")
             cls(part).close()
