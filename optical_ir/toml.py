@@ -75,7 +75,9 @@ def _check_values(where: str, value: Any) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: expected a finite number, found {value!r}.")
     elif isinstance(value, int) and abs(value) > _LARGEST:
-        raise ConfigError(f"{where}: expected at most {_LARGEST}, found {value:.6g}.")
+        raise ConfigError(
+            f"{where}: expected at most {_LARGEST}, found a number of {len(str(value))} digits."
+        )
 
 
 def _is_control(char: str) -> bool:

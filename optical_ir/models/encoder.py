@@ -251,6 +251,13 @@ def encode_queries(
     """Token embeddings of queries: for each text float32 of shape (n_tokens, dim), unit rows.
 
     A text with nothing to score, such as one of punctuation only, gives shape (0, dim).
+
+    Raises
+    ------
+    ConfigError
+        If the encoder fails, as a damaged one does, or one that has too little memory.
+    DataError
+        If a text has half a character, or the encoder's weights give vectors that are not finite.
     """
     return _encode(encoder, texts, "query", batch_size)
 

@@ -261,7 +261,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
             "Build the index first, or check the path."
         ) from err
     except ValueError:
-        pass
+        pass  # what is expected is said below
     kind, language, n_docs = (description.get(key) for key in ("kind", "language", "docs"))
     if kind != _KIND or language not in LANGUAGES or not isinstance(n_docs, int):
         raise DataError(
