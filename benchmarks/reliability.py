@@ -3,7 +3,7 @@
     python -m benchmarks.reliability [--quick] [ARGUMENTS OF PYTEST]
 
 Runs `tests/faults` with 20 kills a verb and 10,000 mutated inputs a format, and prints what was
-tried and how it ended. It takes about an hour; a part is named as pytest names it, for example
+tried and how it ended. It takes long; a part is named as pytest names it, for example
 `tests/faults/test_kills.py` or `-k TMX`. With `--quick` it tries as little as the tests do.
 docs/reliability.md quotes what it prints.
 """
