@@ -89,6 +89,7 @@ class WarmProgram:
         """End the waiting process."""
         self._stream(self._server.stdin).close()
         self._server.wait(timeout=30)
+        self._stream(self._server.stdout).close()
 
 
 def kill_moments(rng: random.Random, seconds: float, n: int) -> list[float]:
