@@ -18,7 +18,6 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -167,11 +166,12 @@ def print_batches(case: Case, candidates: int, threads: int, rounds: int) -> Non
     vectors = [case.vectors[number % len(case.vectors)] for number in range(_BATCH)]
     queries = [Query(str(number), "") for number in range(_BATCH)]
     index, ann = case.index, TokenAnn.open(case.index)
-    columns = torch.from_numpy(np.concatenate(vectors)).to(index.embeddings.dtype).T
+    columns = torch.from_numpy(np.concatenate(vectors)).to(getattr(torch, index.storage)).T
     buffer = torch.empty(_PRODUCT_ROWS, columns.shape[1], dtype=columns.dtype)
 
     def product() -> None:
-        for rows in index.embeddings.split(_PRODUCT_ROWS):
+        for first, last in index.iter_blocks(_PRODUCT_ROWS):
+            rows = index.token_vectors(first, last)
             torch.mm(rows, columns, out=buffer[: len(rows)])
 
     settings = {"k": _DEPTH, "candidates": candidates, "threads": threads}
@@ -233,13 +233,12 @@ def main() -> None:
 
 def cut_index(index: Any, n_docs: int, folder: Path) -> Any:
     """Give the first documents of an index as one of their own, its codes in `folder`."""
-    end = index.offsets[n_docs]
-    return replace(
-        index,
-        folder=folder,
-        embeddings=index.embeddings[:end],
-        offsets=index.offsets[: n_docs + 1],
-        doc_ids=index.doc_ids[:n_docs],
+    return type(index).from_tensor(
+        folder,
+        index.token_vectors(0, n_docs),
+        index.offsets[: n_docs + 1],
+        index.doc_ids[:n_docs],
+        index.space,
     )
 
 

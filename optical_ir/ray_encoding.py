@@ -7,7 +7,7 @@ in a folder that all nodes see, so a part that is there is not encoded again:
     <output>.parts/00000-<hash>.jsonl    documents of the first part
     <output>.parts/00000-<hash>/         their index
 
-The hash is of the documents and of how they are encoded. Blocks are those of `build_index`, so
+The hash is of the documents and of how they are encoded. Blocks are those of `write_index`, so
 machines of one kind give the index that one of them would give.
 """
 
@@ -27,13 +27,14 @@ from optical_ir.errors import ConfigError, DataError, DependencyError, OpticalEr
 from optical_ir.files import check_output, iter_lines, write_file
 from optical_ir.models import embedding_space, fast_inference, load_encoder
 from optical_ir.records import Doc
-from optical_ir.retrieval.index import MultiVectorIndex, build_index
-from optical_ir.retrieval.merging import merge_indexes
+from optical_ir.retrieval.index import MultiVectorIndex
+from optical_ir.retrieval.index_build import write_index
+from optical_ir.retrieval.index_merge import merge_indexes
 
 Progress = Callable[[Iterable[Path], int], Iterable[Path]]
 
 BLOCK = 1024
-"""Documents that `build_index` encodes together."""
+"""Documents that `write_index` encodes together."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def encode_with_ray(
     output: Path | str,
     settings: RaySettings,
     *,
-    dtype: str = "bfloat16",
+    storage: str = "bfloat16",
     batch_size: int = 32,
     max_length: int | None = None,
     origin: dict[str, Any] | None = None,
@@ -90,8 +91,8 @@ def encode_with_ray(
         Name of the teacher; a folder must be one that all nodes see.
     output : path
         In a folder that all nodes see, under the same path.
-    dtype, batch_size, origin, overwrite
-        See `build_index`.
+    storage, batch_size, origin, overwrite
+        See `write_index`.
     progress : callable
         Passes on the parts that are done, given how many there are to do.
 
@@ -117,7 +118,7 @@ def encode_with_ray(
     task = {
         "encoder": encoder,
         "space": space,
-        "dtype": dtype,
+        "storage": storage,
         "batch_size": batch_size,
         "max_length": max_length,
     }
@@ -127,9 +128,9 @@ def encode_with_ray(
     missing = [part for part in parts if not part.exists()]
     for _ in progress(_encode_parts(missing, task, settings), len(missing)):
         pass
-    index = merge_indexes(parts, output, origin=origin or {}, overwrite=overwrite)
+    merge_indexes(parts, output, origin=origin or {}, overwrite=overwrite)
     shutil.rmtree(folder)
-    return index
+    return MultiVectorIndex.open(output)
 
 
 def _write_parts(
@@ -250,7 +251,7 @@ class PartEncoder:
     Parameters
     ----------
     task : dict
-        Name of the `encoder`, the key of its `space`, `dtype`, `batch_size`, `max_length`.
+        Name of the `encoder`, the key of its `space`, `storage`, `batch_size`, `max_length`.
     """
 
     def __init__(self, task: dict[str, Any]) -> None:
@@ -268,12 +269,12 @@ class PartEncoder:
         """Encode the parts of a batch, whose paths are in its column `part`."""
         for part in map(Path, batch["part"]):
             if not part.exists():
-                build_index(
+                write_index(
                     _read_docs(part),
                     self.model,
                     part,
                     space=self.task["space"],
-                    dtype=self.task["dtype"],
+                    storage=self.task["storage"],
                     batch_size=self.task["batch_size"],
                 )
         return batch

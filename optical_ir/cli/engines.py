@@ -37,7 +37,9 @@ def encode_ray(
     blocks_per_part: Annotated[
         int, typer.Option(min=1, help="Blocks of 1024 documents that go to a process together.")
     ] = 16,
-    dtype: Annotated[str, typer.Option(help="Of the index: bfloat16 or float32.")] = "bfloat16",
+    storage: Annotated[
+        str, typer.Option(help="Of the vectors: float32, bfloat16, float16, int8 or pq.")
+    ] = "bfloat16",
     batch_size: BatchSize = 32,
     max_length: MaxLength = None,
     overwrite: Overwrite = False,
@@ -50,14 +52,19 @@ def encode_ray(
     from optical_ir.provenance import describe_origin
     from optical_ir.ray_encoding import RaySettings, encode_with_ray
 
-    names = {"collection": collection, "encoder": encoder, "max_length": max_length, "dtype": dtype}
+    names = {
+        "collection": collection,
+        "encoder": encoder,
+        "max_length": max_length,
+        "storage": storage,
+    }
     with make_progress() as progress:
         encode_with_ray(
             load_collection(collection).iter_docs(),
             encoder,
             output,
             RaySettings(address, workers, cpus, gpus, blocks_per_part),
-            dtype=dtype,
+            storage=storage,
             batch_size=batch_size,
             max_length=max_length,
             origin=describe_origin(settings=names),

@@ -135,6 +135,6 @@ def nearest_rows(vectors: Tensor, means: Tensor) -> Tensor:
     half_norms, columns = means.square().sum(dim=1) / 2, means.T
     nearest = [
         torch.addmm(half_norms, chunk, columns, alpha=-1).argmin(dim=1)
-        for chunk in vectors.split(_CHUNK)
+        for chunk in torch.split(vectors, _CHUNK)
     ]
     return torch.cat(nearest)

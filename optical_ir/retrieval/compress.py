@@ -112,7 +112,7 @@ def compress_index(
 
 def count_centroids(n_tokens: int) -> int:
     """Centroids for so many token vectors: a power of two near four times the square root."""
-    return min(2 ** round(math.log2(4 * math.sqrt(n_tokens))), _MOST_CENTROIDS)
+    return min(1 << round(math.log2(4 * math.sqrt(n_tokens))), _MOST_CENTROIDS)
 
 
 def make_entries(
@@ -177,7 +177,7 @@ class _Builder:
         return read_codebooks(self.folder, index.dim, self.claim["n_parts"])
 
     def append(self, entries: Entries, codes: npt.NDArray[np.uint8]) -> None:
-        arrays = (entries.counts, entries.centroids, codes)
+        arrays: tuple[npt.NDArray[Any], ...] = (entries.counts, entries.centroids, codes)
         for name, array in zip(_ENTRY_FILES, arrays, strict=True):
             with (self.folder / name).open("ab") as stream:
                 stream.write(array.tobytes())

@@ -29,7 +29,7 @@ def space(teacher):
 @pytest.fixture(scope="session", params=["bfloat16", "float32"])
 def index(request, demo, space, tiny_encoder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines") / "index"
-    return build_index(demo.iter_docs(), tiny_encoder, folder, space=space, dtype=request.param)
+    return build_index(demo.iter_docs(), tiny_encoder, folder, space=space, storage=request.param)
 
 
 @pytest.fixture(scope="session")

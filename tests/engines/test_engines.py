@@ -1,6 +1,8 @@
 """An index in other engines: the ranking of exact search, no duplicates, and updates."""
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,17 +38,6 @@ def address(engine, tmp_path):
     return parse_address(f"{engine}:{tmp_path}/docs")
 
 
-class PartlyDeleted(MultiVectorIndex):
-    """An index with a mask of its documents."""
-
-    mask: np.ndarray | None = None
-
-    @property
-    def live(self):
-        """Whether each document is to be found."""
-        return super().live if self.mask is None else self.mask
-
-
 def make_index(names, *, seed=0, dtype=torch.float32, space="s", dim=DIM):
     """Documents of 1 to 4 random tokens; the vectors of a name are the same in each index."""
     vectors = []
@@ -56,12 +47,11 @@ def make_index(names, *, seed=0, dtype=torch.float32, space="s", dim=DIM):
         vectors.append(rows / np.linalg.norm(rows, axis=1, keepdims=True))
     offsets = np.cumsum([0, *map(len, vectors)], dtype=np.int64)
     embeddings = torch.from_numpy(np.concatenate(vectors)).to(dtype)
-    return PartlyDeleted("ix", embeddings, offsets, list(names), space)
+    return MultiVectorIndex.from_tensor(Path("ix"), embeddings, offsets, list(names), space)
 
 
 def delete(index, names):
-    object.__setattr__(index, "mask", np.array([n not in names for n in index.doc_ids]))
-    return index
+    return replace(index, live=np.array([name not in names for name in index.doc_ids]))
 
 
 def stored(address):
@@ -93,7 +83,7 @@ def test_engines_rank_as_exact_search(exported, index, queries, vectors, teacher
     run = search_exported(str(teacher), exported, queries, k=10)
     assert list(run) == [query.query_id for query in queries]
     # LanceDB divides by the norms, which rounding to bfloat16 moves away from 1.
-    tolerance = 1e-5 if index.embeddings.dtype == torch.float32 else 2e-3
+    tolerance = 1e-5 if index.storage == "float32" else 2e-3
     for query, own in zip(queries, vectors, strict=True):
         rows, expected = run[query.query_id], exact[query.query_id][:10]
         scores = {row.doc_id: row.score for row in exact[query.query_id]}
@@ -105,7 +95,7 @@ def test_engines_rank_as_exact_search(exported, index, queries, vectors, teacher
         assert [scores[r.doc_id] for r in rows] == pytest.approx(
             [r.score for r in expected], abs=2 * tolerance * len(own)
         )
-        if index.embeddings.dtype == torch.float32:
+        if index.storage == "float32":
             assert [r.doc_id for r in rows] == [r.doc_id for r in expected]
 
 
@@ -153,10 +143,9 @@ def test_changed_new_and_deleted_documents_are_brought_up_to_date(address):
 
 def test_documents_without_tokens_are_left_out(address):
     index = make_index(["a1", "b2", "c3"])
-    lengths = [2, 0, len(index.embeddings) - 2]
-    index = PartlyDeleted(
-        "ix", index.embeddings, np.cumsum([0, *lengths], dtype=np.int64), index.doc_ids, "s"
-    )
+    vectors = index.token_vectors(0, 3)
+    offsets = np.cumsum([0, 2, 0, len(vectors) - 2], dtype=np.int64)
+    index = MultiVectorIndex.from_tensor(Path("ix"), vectors, offsets, index.doc_ids, "s")
     assert export_index(index, address) == (2, 0, 0)
     assert set(stored(address)) == {"a1", "c3"}
 

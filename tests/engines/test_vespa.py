@@ -50,10 +50,13 @@ def read_feed(folder, width):
 
 
 def test_feed_has_the_vectors_of_the_index_bit_for_bit(feed, index):
-    width = 4 if index.embeddings.dtype == torch.bfloat16 else 8
+    width = 4 if index.storage == "bfloat16" else 8
     docs = read_feed(feed, width)
     assert list(docs) == index.doc_ids
-    assert np.array_equal(np.concatenate(list(docs.values())), index.embeddings.float().numpy())
+    assert np.array_equal(
+        np.concatenate(list(docs.values())),
+        index.token_vectors(0, len(index.doc_ids)).float().numpy(),
+    )
     kind = "bfloat16" if width == 4 else "float"
     assert f"tensor<{kind}>(token{{}}, x[32])" in (feed / "english.sd").read_text()
 
@@ -61,7 +64,7 @@ def test_feed_has_the_vectors_of_the_index_bit_for_bit(feed, index):
 @pytest.fixture
 def server(feed, index):
     """Rank the documents of the feed as the schema's rank profile says; give its address."""
-    width = 4 if index.embeddings.dtype == torch.bfloat16 else 8
+    width = 4 if index.storage == "bfloat16" else 8
     docs = read_feed(feed, width)
 
     class Handler(BaseHTTPRequestHandler):
