@@ -1,6 +1,5 @@
 """What `index.json` says of a multi-vector index, and what it may say to be trusted."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optical_ir.errors import DataError
+from optical_ir.files import read_json_object
 from optical_ir.retrieval.index_files import (
     IDS,
     INDEX,
@@ -181,8 +181,8 @@ def write_description(folder: Path, description: Description) -> None:
 def is_multi_vector_index(folder: Path) -> bool:
     """Whether the `index.json` in `folder` says that it is such an index."""
     try:
-        return bool(json.loads((folder / INDEX).read_text("utf-8"))["kind"] == _KIND)
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(read_json_object(folder / INDEX)["kind"] == _KIND)
+    except (OSError, ValueError, KeyError):
         return False
 
 
@@ -215,7 +215,7 @@ def read_description(folder: Path) -> Description:
 def _read_json(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     try:
-        content: Any = json.loads(path.read_text("utf-8"))
+        return read_json_object(path)
     except (FileNotFoundError, NotADirectoryError) as err:
         hint = ""
         if (folder / "progress.json").exists():
@@ -226,9 +226,8 @@ def _read_json(folder: Path) -> dict[str, Any]:
             f"{folder}: expected a multi-vector index with an index.json, found none. "
             f"{hint}Make one with: optical-ir encode"
         ) from err
-    except ValueError as err:
+    except (OSError, ValueError) as err:
         raise DataError(f"{path}: is not JSON ({err}). Encode the collection again.") from err
-    return content if isinstance(content, dict) else {}
 
 
 def _check_format(path: Path, content: Mapping[str, Any]) -> None:

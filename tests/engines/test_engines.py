@@ -128,7 +128,7 @@ def test_export_goes_on_where_it_was_killed(address, monkeypatch):
 def test_changed_new_and_deleted_documents_are_brought_up_to_date(address):
     export_index(make_index(["a1", "b2", "it's", "d4"]), address)
     changed = make_index(["a1", "e5", "it's", "d4", "f6"])
-    changed.embeddings[:2] *= -1  # the vectors of a1
+    changed.token_vectors(0, 1).mul_(-1)  # in place: it is a view
     index = delete(changed, ["it's", "f6"])
     assert export_index(index, address) == (2, 1, 1)
     expected = searched(index)

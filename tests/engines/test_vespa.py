@@ -5,6 +5,7 @@ The server here is a stand-in that ranks what the feed holds; Vespa itself is no
 
 import json
 import struct
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -126,9 +127,9 @@ def test_an_existing_feed_is_kept_unless_told_otherwise(feed, index):
     assert (feed / "feed.jsonl").read_bytes() == before
 
 
-def test_deleted_documents_are_removed_by_the_feed(index, tmp_path, monkeypatch):
+def test_deleted_documents_are_removed_by_the_feed(index, tmp_path):
     live = np.arange(len(index.doc_ids)) != 3
-    monkeypatch.setattr(type(index), "live", property(lambda self: live))
+    index = replace(index, live=live)
     done = export_index(index, parse_address(f"vespa:{tmp_path}/english"))
     assert (done.written, done.removed) == (131, 1)
     lines = (tmp_path / "english" / "feed.jsonl").read_text("utf-8").splitlines()

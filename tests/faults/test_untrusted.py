@@ -165,12 +165,14 @@ def test_an_index_of_pickles_is_refused(teacher_folder, tmp_path, marker):
     teacher = load_encoder(teacher_folder, device="cpu")
     seed = tmp_path / "seed"
     build_index([Doc("d0", "cat"), Doc("d1", "big dog")], teacher, seed, space="s")
-    for file in sorted(seed.iterdir()):
-        folder = shutil.copytree(seed, tmp_path / file.name)
-        poison(folder / file.name, marker)
+    names = [path.relative_to(seed) for path in seed.rglob("*") if path.is_file()]
+    assert len(names) == 4
+    for name in names:
+        folder = shutil.copytree(seed, tmp_path / name.name)
+        poison(folder / name, marker)
         with pytest.raises(DataError):
             MultiVectorIndex.open(folder)
-        (folder / file.name).write_bytes(pickle.dumps(Evil(marker)))
+        (folder / name).write_bytes(pickle.dumps(Evil(marker)))
         with pytest.raises(DataError):
             MultiVectorIndex.open(folder)
 
@@ -182,15 +184,17 @@ def test_lengths_that_lie_are_refused_although_their_hash_is_right(teacher_folde
     teacher = load_encoder(teacher_folder, device="cpu")
     seed = tmp_path / "seed"
     build_index([Doc("d0", "cat"), Doc("d1", "big dog")], teacher, seed, space="s")
-    lengths = np.fromfile(seed / "doc_lengths.bin", np.int32)
+    name = "shard-00000/doc_lengths.bin"
+    lengths = np.fromfile(seed / name, np.int32)
     for change in ([9, -9], [1, 0], [2**30, 0]):
         folder = shutil.copytree(seed, tmp_path / "-".join(map(str, change)))
-        (lengths + np.array(change, np.int32)).tofile(folder / "doc_lengths.bin")
+        (lengths + np.array(change, np.int32)).tofile(folder / name)
         description = json.loads((folder / "index.json").read_text())
-        content = (folder / "doc_lengths.bin").read_bytes()
-        description["sha256"]["doc_lengths.bin"] = hashlib.sha256(content).hexdigest()
+        content = (folder / name).read_bytes()
+        files = description["shards"][0]["files"]
+        files["doc_lengths.bin"]["sha256"] = hashlib.sha256(content).hexdigest()
         (folder / "index.json").write_text(json.dumps(description))
-        with pytest.raises(DataError, match="expected 2 different documents with"):
+        with pytest.raises(DataError, match="expected 2 documents of"):
             MultiVectorIndex.open(folder)
 
 

@@ -109,11 +109,11 @@ def _serve(log: Path) -> None:
     import optical_ir.training
     import optical_ir.translation  # noqa: F401
     from optical_ir.cli import main
-    from optical_ir.retrieval import index
+    from optical_ir.retrieval import index_build
 
     torch.set_num_threads(1)
     # So that a small collection is many blocks.
-    index._BLOCK = 16
+    index_build._BLOCK = 16
     answers = os.fdopen(os.dup(1), "w")
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:

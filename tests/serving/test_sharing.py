@@ -79,4 +79,5 @@ def test_threads_that_share_a_tokenizer_give_what_one_thread_does(tiny_encoder):
     finally:
         base[0].query_length = 64
     for (one, text), vectors in zip(jobs, found, strict=True):
-        np.testing.assert_array_equal(vectors, expected[one][text])
+        # Threads of their own may have another number of cores, and other last digits.
+        np.testing.assert_allclose(vectors, expected[one][text], rtol=0, atol=1e-6)
