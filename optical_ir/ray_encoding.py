@@ -125,6 +125,8 @@ def encode_with_ray(
     folder = output.with_name(output.name + ".parts")
     folder.mkdir(exist_ok=True)
     parts = list(_write_parts(folder, docs, task, n_docs=settings.blocks_per_part * BLOCK))
+    if not parts:
+        raise DataError(f"{output}: expected documents to index, found none.")
     missing = [part for part in parts if not part.exists()]
     for _ in progress(_encode_parts(missing, task, settings), len(missing)):
         pass

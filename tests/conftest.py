@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+# Closes the hub: the conftest of a folder may import what reads it before hooks run.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give ir_datasets an empty home and close the hub, before anything that asks is imported."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    """Give ir_datasets an empty home, before anything that asks is imported."""
     home = tempfile.TemporaryDirectory(prefix="ir-datasets-")
     config.add_cleanup(home.cleanup)
     os.environ["IR_DATASETS_HOME"] = home.name

@@ -20,7 +20,7 @@ from optical_ir.translation import (
     translate_queries,
 )
 
-EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 N_LEARNT = 12
 MICRO = """
 vocabulary = 400
@@ -43,7 +43,7 @@ def example():
     """Give the script as a module."""
     pytest.importorskip("sentencepiece", reason="the translate extra is not installed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(EXPERIMENTS))
+        patch.syspath_prepend(str(EXAMPLES))
         yield importlib.import_module("train_marian")
 
 

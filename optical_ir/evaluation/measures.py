@@ -220,11 +220,9 @@ def _ranx_values(
     """
     if not rankings:
         return {name: np.zeros(0) for name in names}
-    import ranx
     from numba.core.errors import NumbaTypeSafetyWarning
-    from numba.typed import List
 
-    qrel_arrays, run_arrays = List(), List()
+    qrel_arrays, run_arrays = [], []
     for judged, ranking in zip(judgements, rankings, strict=True):
         best_first = sorted(judged.items(), key=lambda item: -item[1])
         numbers = {doc_id: number for number, (doc_id, _) in enumerate(best_first)}
@@ -232,10 +230,32 @@ def _ranx_values(
         run_arrays.append(np.array([[numbers.get(row[1], -1), row[2]] for row in ranking], float))
     with warnings.catch_warnings(), keep_torch_threads():
         warnings.simplefilter("ignore", NumbaTypeSafetyWarning)  # its loop counter, at compilation
+        return _ask_ranx(qrel_arrays, run_arrays, names)
+
+
+def _ask_ranx(
+    qrels: Sequence[np.ndarray], runs: Sequence[np.ndarray], names: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Values by name; NaN where a measure has none for a query, for which ranx may raise."""
+    import ranx
+    from numba.typed import List
+
+    typed = List(), List()
+    for target, arrays in zip(typed, (qrels, runs), strict=True):
+        for array in arrays:
+            target.append(array)
+    try:
         # ranx 0.3.21 has a KeyError for a single measure with a cut-off and no mean: ask twice
-        values: dict[str, np.ndarray] = ranx.evaluate(
-            qrel_arrays, run_arrays, [*names, names[0]], return_mean=False
-        )
+        values: dict[str, np.ndarray] = ranx.evaluate(*typed, [*names, names[0]], return_mean=False)
+    except ZeroDivisionError:
+        # Its threads raise or give NaN by chance, and say nothing of which query it was.
+        if len(names) > 1:
+            return {name: _ask_ranx(qrels, runs, [name])[name] for name in names}
+        if len(qrels) > 1:
+            pairs = zip(qrels, runs, strict=True)
+            alone = [_ask_ranx([qrel], [run], names)[names[0]] for qrel, run in pairs]
+            return {names[0]: np.concatenate(alone)}
+        return {names[0]: np.full(1, np.nan)}
     return values
 
 

@@ -218,3 +218,19 @@ def test_means_count_unanswered_queries_as_0_and_say_nothing_of_them(caplog):
     assert mean_values(QRELS, run, measures=["RR", "R@5"]) == {"RR": 0.5, "R@5": 0.5}
     assert mean_values(QRELS, {}, measures=["RR"]) == {"RR": 0.0}
     assert not caplog.records
+
+
+def test_what_ranx_raises_for_one_query_is_no_value_for_that_query_alone(monkeypatch):
+    import ranx
+
+    real = ranx.evaluate
+
+    def raising(qrels, runs, names, return_mean):
+        if "bpref" in names and any((qrel[:, 1] > 0).all() for qrel in qrels):
+            raise ZeroDivisionError
+        return real(qrels, runs, names, return_mean=return_mean)
+
+    monkeypatch.setattr(ranx, "evaluate", raising)
+    qrels = [Qrel("q1", "d1", 1), Qrel("q2", "d2", 0)]
+    with pytest.raises(DataError, match=r"'bpref' has no value for 1 of 2 queries \(first 'q1'\)"):
+        evaluate(qrels, RUN, measures=["nDCG@10", "bpref"])

@@ -40,6 +40,12 @@ class Keep(TrainerCallback):
 
 
 @pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    """Train in float32 on all machines: vectors of bfloat16 products agree to two digits only."""
+    monkeypatch.setattr("optical_ir.training.trainer.has_fast_bfloat16", lambda device: False)
+
+
+@pytest.fixture(autouse=True)
 def no_curves(monkeypatch):
     monkeypatch.setattr("optical_ir.training.distillation.plot_curves", lambda log, path: None)
 

@@ -1,6 +1,6 @@
 """Train a small Marian translation model on bitext, for `optical-ir translate`.
 
-    python experiments/train_marian.py --config experiments/marian.toml --bitext swa-en.tsv \
+    python examples/train_marian.py --config examples/marian.toml --bitext swa-en.tsv \
         --query-lang sw --output marian-sw
 
 It takes the whole way from sentence pairs to BM25 on translations with a model of one's own,
