@@ -91,12 +91,16 @@ def compact_index(index: _Index) -> None:
 
 def verify_index(index: _Index) -> None:
     """Compare every file of an index with its SHA-256; an error names the first that differs."""
+    from optical_ir.retrieval.index import MultiVectorIndex
     from optical_ir.retrieval.index import verify_index as verify
+    from optical_ir.retrieval.token_ann import FOLDER, TokenAnn
 
     with make_progress() as progress:
         found = verify(
             index, progress=lambda files, total: track(files, "Files", total, progress=progress)
         )
+    if (index / FOLDER).exists():
+        TokenAnn.open(MultiVectorIndex.open(index), check=True)
     deleted = found.deleted.docs if found.deleted else 0
     typer.echo(
         f"{index}: {found.n_docs - deleted} documents, {found.n_tokens} token vectors of dim "

@@ -1,4 +1,4 @@
-"""Compiled loops of two-stage search: postings of centroids, and MaxSim over codes.
+"""Compiled loops of two-stage search: MaxSim over codes, and over products.
 
 They release the interpreter's lock and start no threads, so queries run side by side in Python's
 own threads, and what one query gets does not depend on their number.
@@ -56,11 +56,11 @@ def pack_scores(
 
 @cache
 def score_codes() -> Any:
-    """Compile the second stage: for some documents, the maxima over their codes.
+    """Compile the first stages: for some documents, the maxima over their codes.
 
     The loop takes the words of `pack_scores`, `centroids` (n_codes) and `codes` (n_codes,
-    n_parts), the documents' `offsets` into them, and `rows`, the documents to score. It returns
-    words (rows, blocks, 4).
+    n_parts), the documents' `offsets` into them, and `rows`, the documents to score. Without parts
+    it scores centroids alone. It returns words (rows, blocks, 4).
     """
     import numba
 
@@ -95,41 +95,6 @@ def score_codes() -> Any:
                 best[position, block, 0], best[position, block, 1] = w, x
                 best[position, block, 2], best[position, block, 3] = y, z
         return best
-
-    return loop
-
-
-@cache
-def add_postings() -> Any:
-    """Compile the first stage: MaxSim of centroids alone, over the postings of some.
-
-    The loop takes `scores` (query tokens, n_centroids), `probes` (query tokens, n), the centroids
-    nearest to each query token in falling order, `offsets` and `rows`, the postings, and `allowed`
-    (n_docs). A document without any probed centroid of a query token is taken to have the last of
-    them. It returns the documents met and their sums, less what all have.
-    """
-    import numba
-
-    @numba.njit(nogil=True, cache=True)
-    def loop(scores, probes, offsets, rows, allowed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        sums = np.zeros(len(allowed), np.float32)
-        last_token = np.full(len(allowed), -1, np.int32)
-        met = np.empty(len(allowed), np.int64)
-        n_met = 0
-        for token in range(len(probes)):
-            least = scores[token, probes[token, -1]]
-            for centroid in probes[token]:
-                gain = scores[token, centroid] - least
-                for position in range(offsets[centroid], offsets[centroid + 1]):
-                    row = rows[position]
-                    # Probes fall, so the first that a document has is its best.
-                    if allowed[row] and last_token[row] != token:
-                        if last_token[row] == -1:
-                            met[n_met] = row
-                            n_met += 1
-                        last_token[row] = token
-                        sums[row] += gain
-        return met[:n_met], sums[met[:n_met]]
 
     return loop
 

@@ -39,8 +39,6 @@ Blocks = Iterable[tuple[int, int]]
 _BLOCK_TOKENS = 1 << 14
 _MOST_CENTROIDS = 1 << 16
 _ENTRY_FILES = ("entry_counts.bin", "entry_centroids.bin", "entry_codes.bin")
-_SORTED = 1 << 22
-"""Entries sorted into postings at a time."""
 
 
 class Entries(NamedTuple):
@@ -197,7 +195,6 @@ class _Builder:
     def finish(self, n_centroids: int) -> None:
         counts = np.fromfile(self.folder / "entry_counts.bin", np.int32)
         n_entries = int(counts.sum(dtype=np.int64))
-        _write_postings(self.folder, counts, n_centroids)
         files = {
             path.name: [path.stat().st_size, sha256_file(path)]
             for path in sorted(self.folder.glob("*.bin"))
@@ -205,22 +202,3 @@ class _Builder:
         sizes = {"n_docs": self.n_docs, "n_entries": n_entries, "n_centroids": n_centroids}
         self._write_json("ann.json", {**self.claim, **sizes, "files": files})
         (self.folder / "progress.json").unlink()
-
-
-def _write_postings(folder: Path, counts: npt.NDArray[np.int32], n_centroids: int) -> None:
-    """Sort the documents of all entries by centroid, part by part."""
-    centroids = np.memmap(folder / "entry_centroids.bin", np.uint16, mode="r")
-    totals = np.bincount(centroids, minlength=n_centroids)
-    totals.astype(np.int32).tofile(folder / "posting_counts.bin")
-    postings = np.memmap(folder / "posting_rows.bin", np.int32, mode="w+", shape=(len(centroids),))
-    ends = np.cumsum(counts, dtype=np.int64)
-    free = np.cumsum(totals) - totals
-    for first in range(0, len(centroids), _SORTED):
-        own = np.asarray(centroids[first : first + _SORTED])
-        rows = np.searchsorted(ends, np.arange(first, first + len(own)), side="right")
-        order = np.argsort(own, kind="stable")
-        here = np.bincount(own, minlength=n_centroids)
-        within = np.arange(len(own)) - np.repeat(np.cumsum(here) - here, here)
-        postings[np.repeat(free, here) + within] = rows[order]
-        free += here
-    postings.flush()

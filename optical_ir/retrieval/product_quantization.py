@@ -147,12 +147,6 @@ class QuantizedRows:
             return torch.empty(0, self._dim)
         return self._quantizer.decode(self._codes[start:end].numpy())
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """See `TokenRows`."""
-        if not len(rows):
-            return torch.empty(0, self._dim)
-        return self._quantizer.decode(self._codes.numpy()[rows])
-
 
 def quantize_shard(
     folder: Path, staged: Path, dim: int, *, fallback: Path | None, memory: int

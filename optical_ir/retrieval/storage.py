@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -30,9 +29,6 @@ class TokenRows(Protocol):
     def read(self, start: int, end: int) -> Tensor:
         """Read rows, shape (end - start, dim), float32 or bfloat16; a view where it can be."""
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """Take some rows in the order given, shape (n, dim), float32."""
-
 
 class FloatRows:
     """Rows that are kept as they are.
@@ -50,10 +46,6 @@ class FloatRows:
         rows = self.values[start:end]
         return rows.float() if rows.dtype == torch.float16 else rows
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """See `TokenRows`."""
-        return torch.index_select(self.values, 0, torch.from_numpy(rows)).float()
-
 
 class Int8Rows:
     """Rows of a scale and whole numbers.
@@ -69,10 +61,6 @@ class Int8Rows:
     def read(self, start: int, end: int) -> Tensor:
         """See `TokenRows`."""
         return _unpack_int8(self.rows[start:end])
-
-    def take(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """See `TokenRows`."""
-        return _unpack_int8(torch.index_select(self.rows, 0, torch.from_numpy(rows)))
 
 
 def _unpack_int8(rows: Tensor) -> Tensor:

@@ -7,22 +7,20 @@
     <index>/ann/entry_counts.bin       int32 (n_docs), entries of each document
     <index>/ann/entry_centroids.bin    uint16 (n_entries)
     <index>/ann/entry_codes.bin        uint8 (n_entries, n_parts)
-    <index>/ann/posting_counts.bin     int32 (n_centroids), entries of each centroid
-    <index>/ann/posting_rows.bin       int32 (n_entries), documents by centroid
 
 All tokens of a document that share a centroid make one entry: the product code of their mean,
 less the centroid. Topical collections need less than half as many entries as tokens.
 
 References
 ----------
-Santhanam et al. (2022), PLAID, section 4 (centroids first); Lee et al. (2023), XTR, section 3.2
-(a value for what was not retrieved); Clavie et al. (2024), arXiv 2409.14683 (pooling tokens of a
-document).
+Santhanam et al. (2022), PLAID, section 4 (centroids first); Clavie et al. (2024), arXiv 2409.14683
+(pooling tokens of a document).
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +33,14 @@ from optical_ir.files import sha256_file
 from optical_ir.retrieval.codebooks import N_CODEWORDS, Codebooks
 from optical_ir.retrieval.index import MultiVectorIndex
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = "ann"
 
 _SAMPLED_DOCS = 64
 """Documents whose embeddings the fingerprint of an index covers."""
 
 _UNCHECKED = "entry_codes.bin"
-"""Large, and any bytes are valid codes: only its size is checked on opening."""
+"""Large, and any bytes are valid codes: only its size is checked, unless asked for."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,6 @@ class TokenAnn:
         Document i has the entries ``entry_offsets[i]:entry_offsets[i + 1]``.
     entry_centroids : array, shape (n_entries,), uint16
     entry_codes : array, shape (n_entries, n_parts), uint8
-    posting_offsets : array, shape (n_centroids + 1,), int64
-    posting_rows : array, shape (n_entries,), int32
-        Rows of the documents with an entry of each centroid.
     """
 
     folder: Path
@@ -66,8 +61,11 @@ class TokenAnn:
     entry_offsets: npt.NDArray[np.int64]
     entry_centroids: npt.NDArray[np.uint16]
     entry_codes: npt.NDArray[np.uint8]
-    posting_offsets: npt.NDArray[np.int64]
-    posting_rows: npt.NDArray[np.int32]
+
+    @cached_property
+    def no_codes(self) -> npt.NDArray[np.uint8]:
+        """Of shape (n_entries, 0), for scores by centroids alone."""
+        return np.empty((len(self.entry_codes), 0), np.uint8)
 
     @property
     def size(self) -> int:
@@ -75,8 +73,13 @@ class TokenAnn:
         return sum(path.stat().st_size for path in self.folder.glob("*.bin"))
 
     @classmethod
-    def open(cls, index: MultiVectorIndex) -> "TokenAnn":
+    def open(cls, index: MultiVectorIndex, *, check: bool = False) -> "TokenAnn":
         """Open the token codes of an index.
+
+        Parameters
+        ----------
+        check : bool
+            Compare the SHA-256 of every file; otherwise of all but the product codes.
 
         Raises
         ------
@@ -90,20 +93,15 @@ class TokenAnn:
                 f"{folder}: expected token codes of the index {index.folder} as it is, found those "
                 "of another or of an earlier state. Run optical-ir compress --overwrite."
             )
-        _check_files(folder, description)
+        _check_files(folder, description, every=check)
         n_entries, n_parts = description["n_entries"], description["n_parts"]
-        counts = [
-            np.fromfile(folder / f"{name}_counts.bin", np.int32) for name in ("entry", "posting")
-        ]
-        offsets = [np.concatenate([[0], np.cumsum(own, dtype=np.int64)]) for own in counts]
+        counts = np.fromfile(folder / "entry_counts.bin", np.int32)
         return cls(
             folder=folder,
             codebooks=read_codebooks(folder, index.dim, n_parts),
-            entry_offsets=offsets[0],
+            entry_offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
             entry_centroids=_map(folder, "entry_centroids", np.uint16, (n_entries,)),
             entry_codes=_map(folder, "entry_codes", np.uint8, (n_entries, n_parts)),
-            posting_offsets=offsets[1],
-            posting_rows=_map(folder, "posting_rows", np.int32, (n_entries,)),
         )
 
 
@@ -168,11 +166,12 @@ def _read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _check_files(folder: Path, description: dict[str, Any]) -> None:
+def _check_files(folder: Path, description: dict[str, Any], *, every: bool) -> None:
     for name, (size, checksum) in description["files"].items():
         path = folder / name
         found = path.stat().st_size if path.exists() else None
-        same = found == size and (name == _UNCHECKED or sha256_file(path) == checksum)
+        unchecked = name == _UNCHECKED and not every
+        same = found == size and (unchecked or sha256_file(path) == checksum)
         if not same:
             raise DataError(
                 f"{path}: expected {size} bytes that ann.json describes, found "

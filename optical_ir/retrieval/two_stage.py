@@ -1,7 +1,6 @@
 """Two-stage search: candidates by token codes, then exact MaxSim of the best of them.
 
-1. Documents at the centroids nearest to each query token are met through the postings, and ranked
-   by MaxSim of centroids alone.
+1. All documents are ranked by MaxSim of their tokens' centroids.
 2. The best, several times as many as are wanted, are ranked by MaxSim of their codes.
 3. The best of these are scored by exact MaxSim from their token embeddings.
 """
@@ -17,12 +16,7 @@ from optical_ir.errors import DataError
 from optical_ir.files import iter_lines
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Query, ScoredDoc
-from optical_ir.retrieval.code_kernels import (
-    add_postings,
-    pack_scores,
-    score_codes,
-    sum_maxima,
-)
+from optical_ir.retrieval.code_kernels import pack_scores, score_codes, sum_maxima
 from optical_ir.retrieval.codebooks import split_parts
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.queries import check_query_vectors, encode_for
@@ -34,13 +28,10 @@ from optical_ir.trec import rank_docs
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_PROBES = 64
-"""Centroids a query token whose postings are read; more where too few documents are met."""
-
-_FANOUT = 6
+_FANOUT = 12
 """Documents whose codes are scored, for each candidate."""
 
-_BLOCK_DOCS = 32
+_BLOCK_DOCS = 16
 """Documents scored exactly at a time, so that their embeddings stay in the cache."""
 
 
@@ -117,51 +108,15 @@ def find_candidates(ann: TokenAnn, vectors: TokenVectors, count: int, may_find: 
     """
     tokens = torch.from_numpy(vectors)
     centroid_scores = tokens @ ann.codebooks.centroids.T
-    met, sums = meet_docs(ann, centroid_scores, count, may_find)
-    rows = take_best(met, sums, _FANOUT * count)
     parts = split_parts(tokens @ ann.codebooks.rotation, len(ann.codebooks.codewords))
     code_scores = torch.bmm(parts, ann.codebooks.codewords.transpose(1, 2)).transpose(0, 1)
-    centroid_words, code_words, steps = pack_scores(centroid_scores.numpy(), code_scores.numpy())
-    words = score_codes()(
-        centroid_words,
-        code_words,
-        ann.entry_centroids,
-        ann.entry_codes,
-        ann.entry_offsets,
-        rows,
-    )
-    scores = words.view(np.uint16).reshape(len(rows), -1) @ steps
-    return np.sort(take_best(rows, scores, count))
-
-
-def meet_docs(
-    ann: TokenAnn, centroid_scores: torch.Tensor, count: int, may_find: Mask
-) -> tuple[Rows, npt.NDArray[np.float32]]:
-    """Documents at the centroids nearest to each query token, and their MaxSim of centroids.
-
-    Parameters
-    ----------
-    centroid_scores : Tensor, shape (n_tokens, n_centroids), float32
-        Inner products of a query's tokens with the centroids.
-    count : int
-        Documents that are wanted at least, if so many may be found.
-
-    Returns
-    -------
-    rows : array, shape (n_met,), int64
-    sums : array, shape (n_met,), float32
-        Less what all documents have.
-    """
-    n_centroids = centroid_scores.shape[1]
-    n_probes = min(_PROBES, n_centroids)
-    while True:
-        probes = torch.topk(centroid_scores, n_probes, dim=1).indices.numpy()
-        met, sums = add_postings()(
-            centroid_scores.numpy(), probes, ann.posting_offsets, ann.posting_rows, may_find
-        )
-        if len(met) >= count or n_probes == n_centroids:
-            return met, sums
-        n_probes = min(4 * n_probes, n_centroids)
+    *words, steps = pack_scores(centroid_scores.numpy(), code_scores.numpy())
+    rows = np.flatnonzero(may_find)
+    for codes, kept in ((ann.no_codes, _FANOUT * count), (ann.entry_codes, count)):
+        if len(rows) > kept:
+            best = score_codes()(*words, ann.entry_centroids, codes, ann.entry_offsets, rows)
+            rows = take_best(rows, best.view(np.uint16).reshape(len(rows), -1) @ steps, kept)
+    return np.sort(rows)
 
 
 def take_best(rows: Rows, scores: npt.NDArray[np.float32], count: int) -> Rows:
@@ -179,12 +134,13 @@ def score_blocks(
     """Rank documents, given by their rows, by exact MaxSim, some at a time."""
     # Not `score_exactly`: its compiled loop starts threads, and some kinds of these may not be
     # started from several threads at once.
-    tokens = torch.from_numpy(vectors).T.contiguous()
+    tokens = torch.from_numpy(vectors)
     scores = np.empty(len(rows), np.float32)
     lengths = np.diff(index.offsets)
     for first in range(0, len(rows), _BLOCK_DOCS):
         block = rows[first : first + _BLOCK_DOCS]
-        products = (index.gather(block) @ tokens).numpy()
+        # The other way round, this product of a few columns takes three times as long.
+        products = (tokens @ index.gather(block).T).T.contiguous().numpy()
         scores[first : first + len(block)] = sum_maxima()(products, lengths[block])
     return rank_docs(
         ScoredDoc(query.query_id, index.doc_ids[row], float(score))

@@ -73,3 +73,13 @@ def test_other_indexes_have_no_candidates(cli, work, tmp_path):
         *("--output", tmp_path / "run", "--candidates", 10),
     )
     assert "expected a multi-vector index for --candidates or --doc-ids" in done.error
+
+
+def test_verify_index_checks_the_codes_too(cli, compressed, tmp_path):
+    index = tmp_path / "index"
+    shutil.copytree(compressed, index)
+    assert cli("verify-index", "--index", index).code == 0
+    path = index / "ann" / "entry_codes.bin"
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    assert "entry_codes.bin" in cli("verify-index", "--index", index).error
