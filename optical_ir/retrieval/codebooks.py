@@ -24,8 +24,8 @@ N_CODEWORDS = 256
 _CHUNK = 1024
 """Vectors compared with all means at a time, always: their number may change last bits."""
 
-_ITERATIONS = 6
-_SAMPLE = 24
+_CENTROID_ITERATIONS, _CODEWORD_ITERATIONS = 4, 6
+_SAMPLE = 12
 """Vectors trained on, for each centroid."""
 
 _PART_SAMPLE = 96
@@ -74,7 +74,7 @@ def train_centroids(sample: Tensor, n_centroids: int, generator: np.random.Gener
     n_centroids : int
         Fewer are made where the sample has fewer vectors.
     """
-    return _k_means(sample, n_centroids, generator)
+    return _k_means(sample, n_centroids, _CENTROID_ITERATIONS, generator)
 
 
 def train_codewords(
@@ -92,7 +92,7 @@ def train_codewords(
     parts = split_parts(residuals @ rotation, n_parts)
     codewords = torch.zeros(n_parts, N_CODEWORDS, parts.shape[2])
     for words, own in zip(codewords, parts, strict=True):
-        found = _k_means(own, N_CODEWORDS, generator)
+        found = _k_means(own, N_CODEWORDS, _CODEWORD_ITERATIONS, generator)
         # Of a tiny sample: rows left over repeat the first, which stays the nearest.
         words[:] = found[0]
         words[: len(found)] = found
@@ -117,12 +117,14 @@ def _balance(residuals: Tensor, n_parts: int) -> Tensor:
     return rotation
 
 
-def _k_means(sample: Tensor, n_means: int, generator: np.random.Generator) -> Tensor:
+def _k_means(
+    sample: Tensor, n_means: int, iterations: int, generator: np.random.Generator
+) -> Tensor:
     """Means of Lloyd's algorithm from random rows of the sample; an empty one stays where it is."""
     n_means = min(n_means, len(sample))
     rows = np.sort(generator.permutation(len(sample))[:n_means])
     means = sample[torch.from_numpy(rows)].clone()
-    for _ in range(_ITERATIONS):
+    for _ in range(iterations):
         nearest = nearest_rows(sample, means)
         counts = torch.bincount(nearest, minlength=n_means)[:, None]
         sums = torch.zeros_like(means).index_add_(0, nearest, sample)

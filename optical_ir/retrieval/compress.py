@@ -109,8 +109,8 @@ def compress_index(
 
 
 def count_centroids(n_tokens: int) -> int:
-    """Centroids for so many token vectors: a power of two near four times the square root."""
-    return min(1 << round(math.log2(4 * math.sqrt(n_tokens))), _MOST_CENTROIDS)
+    """Centroids for so many token vectors: a power of two near sixteen times the square root."""
+    return min(1 << round(math.log2(16 * math.sqrt(n_tokens))), _MOST_CENTROIDS)
 
 
 def make_entries(

@@ -28,10 +28,10 @@ from optical_ir.trec import rank_docs
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_FANOUT = 12
+_FANOUT = 6
 """Documents whose codes are scored, for each candidate."""
 
-_BLOCK_DOCS = 16
+_BLOCK_DOCS = 8
 """Documents scored exactly at a time, so that their embeddings stay in the cache."""
 
 
