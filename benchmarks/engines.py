@@ -42,7 +42,7 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--peer-documents", type=int, default=1000, help="default: %(default)s")
     parser.add_argument("--candidates", type=int, default=300, help="default: %(default)s")
     parser.add_argument("--keep-codes", action="store_true", help="take those in the index")
-    parser.add_argument("--skip", nargs="+", default=[], help="sides to leave out")
+    parser.add_argument("--skip", nargs="+", default=[], help="sides to leave out, or growth")
     parser.add_argument("--seed", type=int, default=42, help="default: %(default)s")
 
 
@@ -220,7 +220,8 @@ def main() -> None:
             print("Token codes of the whole are those in the index: not built, not timed.")
             whole.index = index
         timed = time_sides(whole, build_sides(whole, makers))
-        few, _ = time_sides(tenth, build_sides(tenth, makers))
+        growth = "growth" not in options.skip
+        few = time_sides(tenth, build_sides(tenth, makers))[0] if growth else {}
         print_levels(whole, timed, few, qrels)
         print_all_settings(timed)
         print_batches(whole, options.candidates, options.threads, options.rounds)
