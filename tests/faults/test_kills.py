@@ -115,7 +115,7 @@ def verb(request, inputs, teacher_folder, make_translator_folder) -> Verb:
         return Verb([name, *settings, *given], _student)
     if name == "encode":
         given = ("--collection", tiny, "--encoder", teacher_folder, "--device", "cpu")
-        return Verb([name, *given, "--batch-size", "4"], _files("*.bin", "*.txt"))
+        return Verb([name, *given, "--batch-size", "4"], _files("shard-*/*"))
     if name == "index":
         return Verb([name, "--collection", tiny], _files())
     if name == "translate":
