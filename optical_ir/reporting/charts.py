@@ -71,9 +71,13 @@ def style_of(look: int) -> tuple[str, str, str]:
     )
 
 
+_LEAST_RANGE = 1e-12
+"""Values nearer than this are drawn as equal."""
+
+
 def nice_ticks(low: float, high: float, *, n: int = 5) -> list[float]:
     """Round numbers from at most `low` to at least `high`, about `n` of them."""
-    if high <= low:
+    if high - low < _LEAST_RANGE:
         high = low + 1.0
     raw = (high - low) / n
     size = 10.0 ** math.floor(math.log10(raw))

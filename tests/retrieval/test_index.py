@@ -296,14 +296,14 @@ def change(folder, **changes: object):
     (folder / "index.json").write_text(json.dumps({**description, **changes}))
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "\ud800", '{"format"'])
+@pytest.mark.parametrize("text", ["", "nonsense", "\ud800", '{"format"', "[]", "3"])
 def test_damaged_json_is_refused(folder, text):
     (folder / "index.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(DataError, match=r"is not JSON .*Encode the collection again"):
         MultiVectorIndex.open(folder)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": 2}', "3", '{"format": true}'])
+@pytest.mark.parametrize("text", ["{}", '{"format": 2}', '{"format": true}'])
 def test_foreign_description_is_refused(folder, text):
     (folder / "index.json").write_text(text)
     with pytest.raises(DataError, match=r"expected a multi-vector index of format 2, found format"):
