@@ -69,12 +69,13 @@ def encode_collection(
     source = load_collection(settings.collection)
     docs, n_docs = _docs_of(source, part)
     model = load_encoder(settings.encoder, device=device, document_length=settings.max_length)
+    space = embedding_space(settings.encoder, model)  # before weights are cast
     write_index(
         progress(docs, n_docs) if progress else docs,
         fast_inference(model),
         output,
         overwrite=overwrite,
-        space=embedding_space(settings.encoder, model),
+        space=space,
         storage=settings.storage,
         pool_factor=settings.pool_factor,
         max_memory=max_memory,
@@ -127,12 +128,13 @@ def add_collection(
         )
     source = load_collection(collection)
     model = load_encoder(name, device=device, document_length=before.get("max_length"))
+    space = embedding_space(name, model)
     docs: Iterable[Doc] = source.iter_docs()
     add_documents(
         index,
         progress(docs, source.n_docs) if progress else docs,
         fast_inference(model),
-        space=embedding_space(name, model),
+        space=space,
         max_memory=max_memory,
         batch_size=batch_size,
         origin=describe_origin(settings={"added": collection, "encoder": name}),
