@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from optical_ir.stages import read_json, weights_hash
+from optical_ir.retrieval.index_description import is_multi_vector_index
+from optical_ir.stages import index_hash, read_json, weights_hash
 
 
 def describe_sources(
@@ -44,13 +45,10 @@ def describe_translation(topics: Path | str) -> dict[str, Any]:
 
 
 def _describe_index(folder: Path) -> dict[str, Any]:
-    description = read_json(folder / "index.json")
-    sums = description.get("sha256")
-    embeddings = sums.get("embeddings.bin") if isinstance(sums, dict) else None
-    facts = {"index_sha256": description.get("corpus_sha256") or embeddings}
-    if description.get("corpus_sha256"):
-        facts["engine"] = describe_engine()
-    return {name: value for name, value in facts.items() if value}
+    if is_multi_vector_index(folder):
+        return {"index_sha256": index_hash(folder)}
+    corpus = read_json(folder / "index.json").get("corpus_sha256")
+    return {"index_sha256": corpus, "engine": describe_engine()} if corpus else {}
 
 
 def describe_engine() -> dict[str, str]:

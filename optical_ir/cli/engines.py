@@ -123,8 +123,9 @@ def search_exported(
     """Search what `export-index` wrote, with the engine that holds it, and write a TREC run."""
     from optical_ir.collections import load_queries
     from optical_ir.engines import parse_address, search_exported
-    from optical_ir.files import check_output
+    from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
+    from optical_ir.run_facts import describe_sources
     from optical_ir.trec import write_run
 
     check_output(output, overwrite=overwrite)
@@ -143,4 +144,5 @@ def search_exported(
     write_run(output, run, tag=name, overwrite=overwrite)
     settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
     settings |= {"approximate": approximate, "max_length": max_length}
-    write_origin(output, settings=settings, inputs={"topics": topics})
+    facts = describe_sources(encoder=encoder, topics=topics) | {"sha256": sha256_text(output)}
+    write_origin(output, settings=settings, inputs={"topics": topics}, facts=facts, is_run=True)

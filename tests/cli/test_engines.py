@@ -1,7 +1,11 @@
 """The verbs on other engines: an index goes there and its runs are those of search."""
 
+import json
+
 import pytest
 
+from optical_ir.signatures import parse_signature
+from optical_ir.stages import index_hash, weights_hash
 from optical_ir.trec import read_run
 
 
@@ -26,7 +30,16 @@ def test_a_run_of_lancedb_is_that_of_search(cli, work, tmp_path):
         assert [scores[row.doc_id] for row in rows] == pytest.approx(
             [row.score for row in expected_run[query_id][:10]], rel=2e-3
         )
-    assert (tmp_path / "found.trec.json").exists()
+    files = [tmp_path / f"{name}.trec.json" for name in ("found", "expected")]
+    origins = [json.loads(file.read_text()) for file in files]
+    assert [origin["encoder_sha256"] for origin in origins] == 2 * [weights_hash(common[1])]
+    own = index_hash(work / "index")
+    assert origins[1]["index_sha256"] == own
+    signed = [parse_signature(origin["signature"]) for origin in origins]
+    assert [signature["index"] for signature in signed] == [
+        address,
+        index_hash(work / "index")[:12],
+    ]
     assert "exists" in cli("search-exported", "--index", address, *common, "--output", found).error
 
 
