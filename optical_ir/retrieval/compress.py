@@ -24,6 +24,7 @@ from optical_ir.retrieval.codebooks import (
     train_codewords,
 )
 from optical_ir.retrieval.index import MultiVectorIndex
+from optical_ir.retrieval.index_files import write_json
 from optical_ir.retrieval.token_ann import (
     FOLDER,
     FORMAT,
@@ -185,12 +186,7 @@ class _Builder:
     def _record(self) -> None:
         sizes = {name: (self.folder / name).stat().st_size for name in _ENTRY_FILES}
         progress = {"claim": self.claim, "n_docs": self.n_docs, "sizes": sizes}
-        self._write_json("progress.json", progress)
-
-    def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        part = self.folder / f"{name}.part"
-        part.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        part.replace(self.folder / name)
+        write_json(self.folder / "progress.json", progress)
 
     def finish(self, n_centroids: int) -> None:
         counts = np.fromfile(self.folder / "entry_counts.bin", np.int32)
@@ -200,5 +196,5 @@ class _Builder:
             for path in sorted(self.folder.glob("*.bin"))
         }
         sizes = {"n_docs": self.n_docs, "n_entries": n_entries, "n_centroids": n_centroids}
-        self._write_json("ann.json", {**self.claim, **sizes, "files": files})
+        write_json(self.folder / "ann.json", {**self.claim, **sizes, "files": files})
         (self.folder / "progress.json").unlink()
