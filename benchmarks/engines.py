@@ -6,9 +6,8 @@ All sides search the same queries over the same embeddings in one process, query
 so that a busy machine slows all alike; one core each. Every approximate side is timed at several
 settings; the table gives the fastest that reaches R@100 of .95, and of .99, of the exact first
 100. Times are medians over the queries, and of their ratios to exact search of the same query.
-`growth` is a side's time on all documents over that on a tenth of them: 10 is linear. Engines that
-are not installed, or fail, are named with the reason; those marked `part` search the first
---peer-documents documents, beside exact search of the same. Queries are encoded before.
+`growth` is a side's time on all documents over that on a tenth of them: 10 is linear. Sides that
+fail, or lack a package, are named with the reason. Queries are encoded before.
 
 Target: two-stage search at R@100 of .95 at least 8 times as fast as exact, nDCG@10 within .005.
 """
@@ -22,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.engine_sides import LOCAL_SIDES, PEER_SIDES, Case, Side
+from benchmarks.engine_sides import SIDES, Case, Side
 from benchmarks.timing import Ratio, parse_options, print_table, time_interleaved
 
 _LEVELS = (0.95, 0.99)
@@ -39,7 +38,6 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("topics", nargs="+", help="TSV files")
     parser.add_argument("--qrels", nargs="+", type=Path, default=[], help="for nDCG@10")
     parser.add_argument("--queries", type=int, default=60, help="drawn; default: %(default)s")
-    parser.add_argument("--peer-documents", type=int, default=1000, help="default: %(default)s")
     parser.add_argument("--candidates", type=int, default=300, help="default: %(default)s")
     parser.add_argument("--keep-codes", action="store_true", help="take those in the index")
     parser.add_argument("--skip", nargs="+", default=[], help="sides to leave out, or growth")
@@ -198,15 +196,14 @@ def read_judgements(paths: list[Path]) -> dict[str, set[str]]:
 
 
 def main() -> None:
-    """Build, search and print, on all documents, a tenth of them, and the peers' part."""
+    """Build, search and print, on all documents and a tenth of them."""
     options = parse_options(__doc__, rounds=3, add=_add_options)
     from optical_ir.retrieval.index import MultiVectorIndex
 
     index = MultiVectorIndex.open(options.index)
     queries, vectors = draw_queries(options)
     qrels = read_judgements(options.qrels)
-    makers = {name: make for name, make in LOCAL_SIDES.items() if name not in options.skip}
-    peers = {name: make for name, make in PEER_SIDES.items() if name not in options.skip}
+    makers = {name: make for name, make in SIDES.items() if name not in options.skip}
     with TemporaryDirectory() as temporary:
 
         def case_of(name: str, n_docs: int) -> Case:
@@ -225,11 +222,6 @@ def main() -> None:
         print_levels(whole, timed, few, qrels)
         print_all_settings(timed)
         print_batches(whole, options.candidates, options.threads, options.rounds)
-        if peers:
-            part = case_of("part", min(options.peer_documents, n_docs))
-            peers = {"exact": makers["exact"], "two-stage": makers["two-stage"], **peers}
-            timed = time_sides(part, build_sides(part, peers))
-            print_levels(part, timed, {}, qrels)
 
 
 def cut_index(index: Any, n_docs: int, folder: Path) -> Any:
