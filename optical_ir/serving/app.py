@@ -127,12 +127,14 @@ def _add_search(app: "FastAPI", service: Service) -> None:
         ),
     ]
     lang_type = Annotated[str, Body(json_schema_extra={"enum": languages})]
+    # Strict, since `true` and "3" would be read as numbers, which the description denies.
+    k_type = Annotated[int, Body(strict=True, ge=1, le=limits.max_k)]
 
     @app.post("/search", responses=_WHY)
     async def search(
         query: query_type,
         lang: lang_type,
-        k: Annotated[int, Body(ge=1, le=limits.max_k)] = 10,
+        k: k_type = 10,
         system: Annotated[Literal["student", "zero-shot", "bm25-translation"], Body()] = "student",
     ) -> SearchReply:
         """Find the best `k` passages for a query."""
@@ -151,7 +153,7 @@ def _add_search(app: "FastAPI", service: Service) -> None:
             list[str] | None,
             Body(max_length=limits.max_k, description="The best `k` if not given."),
         ] = None,
-        k: Annotated[int, Body(ge=1, le=limits.max_k)] = 3,
+        k: k_type = 3,
         system: Annotated[Literal["student", "zero-shot"], Body()] = "student",
     ) -> ExplainReply:
         """Show the document token that each query token matched; the similarities add up."""

@@ -76,6 +76,8 @@ def test_named_documents_are_explained_best_first_and_once(client):
         ({"query": None}, "body query: Input should be a valid string"),
         ({"k": 0}, "body k: Input should be greater than or equal to 1"),
         ({"k": 101}, "body k: Input should be less than or equal to 100"),
+        ({"k": True}, "body k: Input should be a valid integer"),
+        ({"k": "3"}, "body k: Input should be a valid integer"),
         ({"system": "best"}, "body system: Input should be 'student'"),
         ({"system": "bm25-translation"}, "this service has no BM25 index"),
     ],
