@@ -72,29 +72,14 @@ def exact(case: Case) -> Side:
 
 def two_stage(case: Case) -> Side:
     """Our two-stage search, by candidates."""
+    from optical_ir.records import Query
     from optical_ir.retrieval.compress import compress_index
     from optical_ir.retrieval.token_ann import FOLDER, TokenAnn
+    from optical_ir.retrieval.two_stage import search_two_stage
 
     # Codes that were there before are not timed: the benchmark then says so.
     there = (case.index.folder / FOLDER).exists()
     ann = TokenAnn.open(case.index) if there else compress_index(case.index)
-    return Side(_search_by(case, ann), (150, 200, 300, 400, 500, 600, 800, 1200, 1600), ann.size)
-
-
-def centroids(case: Case) -> Side:
-    """Our two-stage search without product codes: the best by centroids are re-ranked."""
-    from dataclasses import replace
-
-    from optical_ir.retrieval.token_ann import TokenAnn
-
-    ann = TokenAnn.open(case.index)
-    without = replace(ann, entry_codes=ann.no_codes)
-    return Side(_search_by(case, without), (1000, 2000, 4000), ann.size - ann.entry_codes.nbytes)
-
-
-def _search_by(case: Case, ann: Any) -> Callable[[Any, int], list[int]]:
-    from optical_ir.records import Query
-    from optical_ir.retrieval.two_stage import search_two_stage
 
     def search(vectors: Any, candidates: int) -> list[int]:
         run = search_two_stage(
@@ -102,7 +87,7 @@ def _search_by(case: Case, ann: Any) -> Callable[[Any, int], list[int]]:
         )
         return case.rows(run[_QUERY])
 
-    return search
+    return Side(search, (150, 200, 300, 400, 500, 600, 800, 1200, 1600), ann.size)
 
 
 def muvera(case: Case) -> Side:
@@ -157,7 +142,6 @@ def faiss_tokens(case: Case) -> Side:
 SIDES = {
     "exact": exact,
     "two-stage": two_stage,
-    "centroids": centroids,
     "muvera": muvera,
     "faiss": faiss_tokens,
 }

@@ -20,7 +20,6 @@ Santhanam et al. (2022), PLAID, section 4 (centroids first); Clavie et al. (2024
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +60,6 @@ class TokenAnn:
     entry_offsets: npt.NDArray[np.int64]
     entry_centroids: npt.NDArray[np.uint16]
     entry_codes: npt.NDArray[np.uint8]
-
-    @cached_property
-    def no_codes(self) -> npt.NDArray[np.uint8]:
-        """Of shape (n_entries, 0), for scores by centroids alone."""
-        return np.empty((len(self.entry_codes), 0), np.uint8)
 
     @property
     def size(self) -> int:

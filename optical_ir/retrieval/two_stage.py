@@ -16,7 +16,15 @@ from optical_ir.errors import DataError
 from optical_ir.files import iter_lines
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Query, ScoredDoc
-from optical_ir.retrieval.code_kernels import pack_scores, score_codes, sum_maxima
+from optical_ir.retrieval.code_kernels import (
+    LANES,
+    pack_bytes,
+    pack_sums,
+    pad_queries,
+    score_centroids,
+    score_codes,
+    sum_maxima,
+)
 from optical_ir.retrieval.codebooks import split_parts
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.queries import check_query_vectors, encode_for
@@ -106,17 +114,21 @@ def find_candidates(ann: TokenAnn, vectors: TokenVectors, count: int, may_find: 
     -------
     array, shape (count,), int64
     """
-    tokens = torch.from_numpy(vectors)
-    centroid_scores = tokens @ ann.codebooks.centroids.T
-    parts = split_parts(tokens @ ann.codebooks.rotation, len(ann.codebooks.codewords))
-    code_scores = torch.bmm(parts, ann.codebooks.codewords.transpose(1, 2)).transpose(0, 1)
-    *words, steps = pack_scores(centroid_scores.numpy(), code_scores.numpy())
-    rows = np.flatnonzero(may_find)
-    for codes, kept in ((ann.no_codes, _FANOUT * count), (ann.entry_codes, count)):
-        if len(rows) > kept:
-            best = score_codes()(*words, ann.entry_centroids, codes, ann.entry_offsets, rows)
-            rows = take_best(rows, best.view(np.uint16).reshape(len(rows), -1) @ steps, kept)
-    return np.sort(rows)
+    books, rows = ann.codebooks, np.flatnonzero(may_find)
+    tokens = pad_queries(vectors)
+    # Query tokens last, as they lie side by side in the words.
+    centroid_scores = books.centroids @ tokens.mT
+    if len(rows) > _FANOUT * count:
+        words, steps = pack_bytes(centroid_scores)
+        best = score_centroids()(words, ann.entry_centroids, ann.entry_offsets, rows)
+        scores = best.view(np.uint8).reshape(len(rows), -1) @ steps
+        rows = take_best(rows, scores, _FANOUT * count)
+    parts = split_parts((tokens @ books.rotation).flatten(0, 1), len(books.codewords))
+    parts = parts.view(len(parts), -1, LANES, parts.shape[2]).transpose(0, 1)
+    *tables, steps = pack_sums(centroid_scores, books.codewords @ parts.mT)
+    best = score_codes()(*tables, ann.entry_centroids, ann.entry_codes, ann.entry_offsets, rows)
+    scores = best.view(np.uint16).reshape(len(rows), -1) @ steps
+    return np.sort(take_best(rows, scores, count))
 
 
 def take_best(rows: Rows, scores: npt.NDArray[np.float32], count: int) -> Rows:

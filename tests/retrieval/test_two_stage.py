@@ -9,7 +9,13 @@ import torch
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.records import Doc, Query
 from optical_ir.retrieval import compress as compress_module
-from optical_ir.retrieval.code_kernels import pack_scores, score_codes
+from optical_ir.retrieval.code_kernels import (
+    pack_bytes,
+    pack_sums,
+    pad_queries,
+    score_centroids,
+    score_codes,
+)
 from optical_ir.retrieval.codebooks import Codebooks, train_centroids, train_codewords
 from optical_ir.retrieval.compress import compress_index, make_entries
 from optical_ir.retrieval.index import MultiVectorIndex, build_index
@@ -206,34 +212,53 @@ def test_unknown_documents_are_refused(index):
         allow_docs(index, ["d3", "x"])
 
 
-def test_packed_scores_are_maxsim_of_what_the_codes_stand_for(index, ann, vectors):
+def best_sums(entry_offsets, rows, products):
+    """MaxSim by the products of all entries with the tokens of a query."""
+    pairs = zip(entry_offsets[rows], entry_offsets[rows + 1], strict=True)
+    return np.array([products[first:last].max(0).sum() for first, last in pairs])
+
+
+def assert_same_but_for_a_constant(found, expected, atol):
+    gaps = expected - found
+    np.testing.assert_allclose(gaps, gaps.mean(), atol=atol)
+
+
+def test_packed_centroid_scores_are_maxsim_of_the_centroids(index, ann, vectors):
+    rows = np.flatnonzero(np.diff(index.offsets))
+    centroids = ann.codebooks.centroids
+    for own in (v for v in vectors if len(v)):
+        words, steps = pack_bytes(centroids @ pad_queries(own).mT)
+        best = score_centroids()(words, ann.entry_centroids, ann.entry_offsets, rows)
+        products = (centroids @ torch.from_numpy(own).T).numpy()[ann.entry_centroids]
+        expected = best_sums(ann.entry_offsets, rows, products)
+        found = best.view(np.uint8).reshape(len(rows), -1) @ steps
+        assert_same_but_for_a_constant(found, expected, atol=steps.sum())
+
+
+def test_packed_sums_are_maxsim_of_what_the_codes_stand_for(index, ann, vectors):
     books = ann.codebooks
     parts = books.codewords[torch.arange(8), torch.from_numpy(ann.entry_codes.astype(np.int64))]
     rest = parts.flatten(1) @ books.rotation.T
     means = rest + books.centroids[torch.from_numpy(ann.entry_centroids.astype(np.int64))]
     rows = np.flatnonzero(np.diff(index.offsets))
     for own in (v for v in vectors if len(v)):
-        tokens = torch.from_numpy(own)
-        rotated = (tokens @ books.rotation).view(len(own), 8, -1)
-        code_scores = torch.einsum("npw,pcw->npc", rotated, books.codewords)
-        packed = pack_scores((tokens @ books.centroids.T).numpy(), code_scores.numpy())
-        words = score_codes()(
-            *packed[:2], ann.entry_centroids, ann.entry_codes, ann.entry_offsets, rows
-        )
-        found = words.view(np.uint16).reshape(len(rows), -1) @ packed[2]
-        products = (means @ tokens.T).numpy()
-        expected = [
-            products[ann.entry_offsets[r] : ann.entry_offsets[r + 1]].max(0).sum() for r in rows
-        ]
-        gaps = np.array(expected) - found
-        np.testing.assert_allclose(gaps, gaps.mean(), atol=0.01 * len(own))
+        tokens = pad_queries(own)
+        rotated = (tokens @ books.rotation).unflatten(2, (8, -1))
+        code_scores = torch.einsum("bnpw,pcw->bpcn", rotated, books.codewords).contiguous()
+        *words, steps = pack_sums(books.centroids @ tokens.mT, code_scores)
+        best = score_codes()(*words, ann.entry_centroids, ann.entry_codes, ann.entry_offsets, rows)
+        found = best.view(np.uint16).reshape(len(rows), -1) @ steps
+        expected = best_sums(ann.entry_offsets, rows, (means @ torch.from_numpy(own).T).numpy())
+        assert_same_but_for_a_constant(found, expected, atol=0.01 * len(own))
 
 
-def test_packed_scores_never_overflow():
+def test_packed_sums_never_overflow():
     """The worst case: every term at its most, all rounded up."""
-    centroid_scores = np.array([[0.0, 1.0]] * 17, np.float32)
-    code_scores = np.tile(np.linspace(-1, 1, 256, dtype=np.float32), (17, 250, 1))
-    words, code_words, steps = pack_scores(centroid_scores, code_scores)
+    lanes = torch.ones(2, 1, 16)
+    lanes[1, :, 1:] = 0
+    centroid_scores = torch.tensor([[0.0], [1.0]]) * lanes
+    code_scores = torch.linspace(-1, 1, 256).view(1, 1, 256, 1) * lanes[:, None]
+    words, code_words, steps = pack_sums(centroid_scores, code_scores.expand(2, 250, 256, 16))
     codes = np.full((1, 250), 255, np.uint8)
     best = score_codes()(
         words, code_words, np.array([1], np.uint16), codes, np.array([0, 1]), np.array([0])
