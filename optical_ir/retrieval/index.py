@@ -5,6 +5,7 @@ the same index. `index_files` describes the files, `index_build` writes them, `i
 and deletes documents, `index_merge` joins what several processes have encoded.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -138,9 +139,9 @@ class MultiVectorIndex:
         return {self.doc_ids[row]: row for row in np.flatnonzero(self.live).tolist()}
 
     @cached_property
-    def _shard_tokens(self) -> Rows:
+    def _shard_tokens(self) -> list[int]:
         """First token of each shard, and their number."""
-        return self.offsets[self.shard_docs]
+        return [int(token) for token in self.offsets[self.shard_docs]]
 
     def token_vectors(self, first: int, last: int) -> Tensor:
         """Token vectors of the documents `first` to `last`, the latter excluded.
@@ -152,22 +153,24 @@ class MultiVectorIndex:
         """
         start, end = int(self.offsets[first]), int(self.offsets[last])
         pieces = []
-        number = int(np.searchsorted(self._shard_tokens, start, side="right")) - 1
+        number = bisect_right(self._shard_tokens, start) - 1
         while start < end:
-            low, high = self._shard_tokens[number : number + 2].tolist()
+            low, high = self._shard_tokens[number : number + 2]
             pieces.append(self.shards[number].read(start - low, min(end, high) - low))
             start, number = high, number + 1
         if len(pieces) == 1:
             return pieces[0]
         return torch.cat(pieces) if pieces else torch.empty(0, self.dim)
 
-    def gather(self, rows: Rows) -> Tensor:
+    def gather(self, rows: Rows, *, out: Tensor | None = None) -> Tensor:
         """Token vectors of some documents, one after another.
 
         Parameters
         ----------
         rows : array, shape (n,), int64
             Places of the documents in the index.
+        out : Tensor, shape (at least n_tokens, dim), float32, optional
+            Memory to put them into. In a loop, new memory costs more than the copies.
 
         Returns
         -------
@@ -175,7 +178,8 @@ class MultiVectorIndex:
         """
         # Slices: taking row by row costs several times what multiplying them does.
         docs = [self.token_vectors(row, row + 1) for row in rows.tolist()]
-        return torch.cat(docs).float() if docs else torch.empty(0, self.dim)
+        found = torch.cat(docs) if docs else torch.empty(0, self.dim)
+        return found.float() if out is None else out[: len(found)].copy_(found)
 
     def iter_blocks(self, max_tokens: int) -> Iterator[tuple[int, int]]:
         """Ranges of whole documents of at most `max_tokens` tokens, or of one longer document.

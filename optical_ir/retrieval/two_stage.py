@@ -149,10 +149,12 @@ def score_blocks(
     tokens = torch.from_numpy(vectors)
     scores = np.empty(len(rows), np.float32)
     lengths = np.diff(index.offsets)
+    most = max(map(np.sum, np.split(lengths[rows], range(_BLOCK_DOCS, len(rows), _BLOCK_DOCS))))
+    memory = torch.empty(int(most), index.dim)
     for first in range(0, len(rows), _BLOCK_DOCS):
         block = rows[first : first + _BLOCK_DOCS]
         # The other way round, this product of a few columns takes three times as long.
-        products = (tokens @ index.gather(block).T).T.contiguous().numpy()
+        products = (tokens @ index.gather(block, out=memory).T).T.contiguous().numpy()
         scores[first : first + len(block)] = sum_maxima()(products, lengths[block])
     return rank_docs(
         ScoredDoc(query.query_id, index.doc_ids[row], float(score))
