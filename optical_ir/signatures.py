@@ -28,6 +28,8 @@ KEYS = {
     "beams": "nb",
     "fusion": "f",
     "stage": "st",
+    "candidates": "k",
+    "among": "d",
     "bm25": "b",
     "seed": "sd",
     "hits": "h",
@@ -101,12 +103,14 @@ def sign_origin(origin: Mapping[str, Any]) -> Signature:
     dict of str to str
         Hashes are SHA-256, their first 12 digits: of the topics file or, in an experiment, of
         the queries that were searched (`queries`), the judgements (`qrels`), the run itself
-        (`run`), the encoder's weights, the index, the lexicon and the translation model.
+        (`run`), the encoder's weights, the index, the lexicon, the translation model and the file
+        of the document ids that could be found (`among`).
     """
     settings, inputs, versions, translator, engine = (
         origin.get(name) or {}
         for name in ("settings", "inputs", "versions", "translator", "engine")
     )
+    approximate = settings.get("approximate")
     values = {
         "collection": settings.get("collection"),
         "topics": settings.get("topics"),
@@ -120,7 +124,9 @@ def sign_origin(origin: Mapping[str, Any]) -> Signature:
         "translation": _translation(translator) or settings.get("translation"),
         "beams": translator.get("num_beams"),
         "fusion": _fusion(settings),
-        "stage": settings.get("first_stage"),
+        "stage": settings.get("first_stage") or ("approximate" if approximate else None),
+        "candidates": settings.get("candidates"),
+        "among": _input(inputs, "doc_ids"),
         "bm25": _join(",", (settings.get("k1"), settings.get("b"))),
         "seed": origin.get("seed"),
         "hits": settings.get("hits"),
@@ -182,10 +188,10 @@ def check_signature(origin: Mapping[str, Any], path: Path) -> None:
 
 
 def _shorten(value: str) -> str:
-    """First digits of a hash, last part of a path, anything else as it is."""
+    """First digits of a hash, last part of a path or of ENGINE:PATH, anything else as it is."""
     if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", value):
         return value[:HASH_DIGITS]
-    return value.rstrip("/").rpartition("/")[2] if value.startswith(("/", ".", "~")) else value
+    return re.sub(r"\A([a-z]+:)?(?=[/.~])(?:.*/)?([^/]+)/*\Z", r"\1\2", value, flags=re.DOTALL)
 
 
 def _input(inputs: Mapping[str, Any], role: str) -> str | None:

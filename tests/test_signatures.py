@@ -58,6 +58,15 @@ def test_what_is_formatted_is_read_back(signature, short):
     assert len(line.splitlines()) == 1 and len(line.split()) == 1
 
 
+def test_how_an_index_was_searched_is_signed():
+    settings = {"index": "lancedb:/somewhere/store/passages", "approximate": True}
+    inputs = {"doc_ids": {"name": "ids.txt", "sha256": "12" * 32}}
+    signature = sign_origin({"settings": settings | {"candidates": 600}, "inputs": inputs})
+    assert format_signature(signature) == (
+        "index:lancedb:passages|stage:approximate|candidates:600|among:121212121212"
+    )
+
+
 def test_short_and_long_keys_are_all_different():
     assert len({*KEYS, *KEYS.values()}) == 2 * len(KEYS)
 
