@@ -110,8 +110,12 @@ def compress_index(
 
 
 def count_centroids(n_tokens: int) -> int:
-    """Centroids for so many token vectors: a power of two near sixteen times the square root."""
-    return min(1 << round(math.log2(16 * math.sqrt(n_tokens))), _MOST_CENTROIDS)
+    """Centroids for so many token vectors: a power of two near eight times the square root.
+
+    With more of them fewer documents need exact scores, but a query takes longer with their own,
+    and training with the square of their number.
+    """
+    return min(1 << round(math.log2(8 * math.sqrt(n_tokens))), _MOST_CENTROIDS)
 
 
 def make_entries(
