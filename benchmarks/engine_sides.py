@@ -1,7 +1,10 @@
 """The sides of `benchmarks.engines`: each is built from an index and searches one query."""
 
+import pickle
+import subprocess
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 _QUERY = "q"
@@ -137,6 +140,43 @@ def faiss_tokens(case: Case) -> Side:
 
     settings = [(1000, 400), (2000, 800), (4000, 800), (4000, 1600), (8000, 3200)]
     return Side(search, settings, case.n_tokens * (dim // 12 + 8))
+
+
+def fast_plaid(case: Case, python: str, folder: Path) -> Side:
+    """fast-plaid's own search of its codes, in a process of its own; 100 documents, as it ranks.
+
+    Parameters
+    ----------
+    python : str
+        Interpreter of an environment that has it.
+    folder : Path
+        For its index, and the token embeddings that it is made of.
+    """
+    import numpy as np
+
+    (folder / "dim.txt").write_text(str(case.index.dim), "ascii")
+    np.diff(case.index.offsets).astype(np.int64).tofile(folder / "lengths.bin")
+    with (folder / "vectors.bin").open("wb") as file:
+        for block in case.index.iter_blocks(1 << 16):
+            case.index.token_vectors(*block).half().numpy().tofile(file)
+    worker = subprocess.Popen(
+        [python, str(Path(__file__).with_name("fast_plaid_worker.py")), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    asked, replies = worker.stdin, worker.stdout
+    while (line := replies.readline()) != b"built\n":
+        if not line:
+            raise RuntimeError(f"fast-plaid ended with {worker.wait()} before it was built")
+
+    def search(vectors: Any, setting: tuple[int, int]) -> list[int]:
+        n_probe, n_full = setting
+        pickle.dump((vectors, {"n_ivf_probe": n_probe, "n_full_scores": n_full}), asked)
+        asked.flush()
+        return pickle.load(replies)
+
+    size = sum(path.stat().st_size for path in (folder / "fast-plaid").rglob("*"))
+    return Side(search, [(4, 1024), (8, 4096), (16, 8192), (32, 16384)], size)
 
 
 SIDES = {

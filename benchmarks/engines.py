@@ -21,14 +21,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.engine_sides import SIDES, Case, Side
+from benchmarks.engine_sides import SIDES, Case, Side, fast_plaid
 from benchmarks.timing import Ratio, parse_options, print_table, time_interleaved
 
 _LEVELS = (0.95, 0.99)
 _DEPTH = 100
 EXACT = ("exact", "")
 _BATCH = 32
-_PRODUCT_ROWS = 1 << 13
+_PRODUCT_ROWS = 1 << 12
 """Of embeddings multiplied at a time, into memory that stays."""
 
 
@@ -41,6 +41,7 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--candidates", type=int, default=300, help="default: %(default)s")
     parser.add_argument("--keep-codes", action="store_true", help="take those in the index")
     parser.add_argument("--skip", nargs="+", default=[], help="sides to leave out, or growth")
+    parser.add_argument("--fast-plaid", help="Python of an environment that has it")
     parser.add_argument("--seed", type=int, default=42, help="default: %(default)s")
 
 
@@ -156,6 +157,7 @@ def print_batches(case: Case, candidates: int, threads: int, rounds: int) -> Non
     import numpy as np
     import torch
 
+    from optical_ir.models.encoder import has_fast_bfloat16
     from optical_ir.records import Query
     from optical_ir.retrieval.search import search_index
     from optical_ir.retrieval.token_ann import TokenAnn
@@ -164,13 +166,15 @@ def print_batches(case: Case, candidates: int, threads: int, rounds: int) -> Non
     vectors = [case.vectors[number % len(case.vectors)] for number in range(_BATCH)]
     queries = [Query(str(number), "") for number in range(_BATCH)]
     index, ann = case.index, TokenAnn.open(case.index)
-    columns = torch.from_numpy(np.concatenate(vectors)).to(getattr(torch, index.storage)).T
-    buffer = torch.empty(_PRODUCT_ROWS, columns.shape[1], dtype=columns.dtype)
+    dtype = torch.bfloat16 if has_fast_bfloat16(torch.device("cpu")) else torch.float32
+    columns = torch.from_numpy(np.concatenate(vectors)).to(dtype).T
+    rows = index.token_vectors(*next(index.iter_blocks(_PRODUCT_ROWS))).to(dtype)
+    buffer = torch.empty(len(rows), columns.shape[1], dtype=dtype)
 
     def product() -> None:
-        for first, last in index.iter_blocks(_PRODUCT_ROWS):
-            rows = index.token_vectors(first, last)
-            torch.mm(rows, columns, out=buffer[: len(rows)])
+        """Multiply as many rows, of one block as they do not matter."""
+        for _ in range(round(int(index.offsets[-1]) / len(rows))):
+            torch.mm(rows, columns, out=buffer)
 
     settings = {"k": _DEPTH, "candidates": candidates, "threads": threads}
     calls = {
@@ -216,12 +220,19 @@ def main() -> None:
         if options.keep_codes:
             print("Token codes of the whole are those in the index: not built, not timed.")
             whole.index = index
-        timed = time_sides(whole, build_sides(whole, makers))
+        timed = time_sides(whole, build_sides(whole, makers | _foreign(options, Path(temporary))))
         growth = "growth" not in options.skip
         few = time_sides(tenth, build_sides(tenth, makers))[0] if growth else {}
         print_levels(whole, timed, few, qrels)
         print_all_settings(timed)
         print_batches(whole, options.candidates, options.threads, options.rounds)
+
+
+def _foreign(options: Namespace, folder: Path) -> dict[str, Callable[[Case], Side]]:
+    """Engines that need an environment of their own, where one is named."""
+    if not options.fast_plaid:
+        return {}
+    return {"fast-plaid": lambda case: fast_plaid(case, options.fast_plaid, folder)}
 
 
 def cut_index(index: Any, n_docs: int, folder: Path) -> Any:
