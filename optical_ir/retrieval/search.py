@@ -28,7 +28,7 @@ _CHUNK_VALUES = 1 << 21
 """Products held at a time; 4 MiB in bfloat16 stays in the cache of a server core."""
 
 _CHUNK_TOKENS = 1 << 12
-"""Document tokens converted to float32 at a time: more of them, in new memory for each chunk, take
+"""Document tokens converted to another dtype at a time: large chunks, each in new memory, take
 twice as long as multiplying them."""
 
 _GPU_CHUNK_VALUES = 1 << 28
@@ -159,7 +159,9 @@ def approximate_scores(
     if not len(stacked):
         return scores
     segment_max = _segment_max_bfloat16 if half else _segment_max_float32
-    blocks = list(index.iter_blocks(max(1, min(_CHUNK_TOKENS, _CHUNK_VALUES // len(stacked)))))
+    chunk = max(1, _CHUNK_VALUES // len(stacked))
+    converts = str(dtype) != f"torch.{index.storage}"
+    blocks = list(index.iter_blocks(min(chunk, _CHUNK_TOKENS) if converts else chunk))
     most = max((int(index.offsets[b] - index.offsets[a]) for a, b in blocks), default=0)
     converted, memory = (
         torch.empty(most, width, dtype=dtype) for width in (index.dim, len(stacked))

@@ -149,8 +149,7 @@ def score_blocks(
     tokens = torch.from_numpy(vectors)
     scores = np.empty(len(rows), np.float32)
     lengths = np.diff(index.offsets)
-    most = max(map(np.sum, np.split(lengths[rows], range(_BLOCK_DOCS, len(rows), _BLOCK_DOCS))))
-    memory = torch.empty(int(most), index.dim)
+    memory = torch.empty(_BLOCK_DOCS * int(lengths[rows].max(initial=0)), index.dim)
     for first in range(0, len(rows), _BLOCK_DOCS):
         block = rows[first : first + _BLOCK_DOCS]
         # The other way round, this product of a few columns takes three times as long.
