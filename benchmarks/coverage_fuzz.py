@@ -67,7 +67,7 @@ def main() -> int:
             command = [sys.executable, "-m", "benchmarks.coverage_fuzz", *own]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         branches = re.findall(r"INITED cov: (\d+)|DONE +cov: (\d+)", done.stderr)
-        tried = re.findall(r"Done (\d+) (?:runs|in)", done.stderr)
+        tried = "".join(re.findall(r"Done (\d+) runs", done.stderr)) or "not all"
         numbers = [first or last for first, last in branches]
         print(
             f"{kind:<16} inputs {tried}, branches {' to '.join(numbers)}, exit {done.returncode}",
