@@ -18,11 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from optical_ir.retrieval.k_means import k_means, nearest_rows
+
 N_CODEWORDS = 256
 """Codewords of a part, so that a code is one byte."""
-
-_CHUNK = 1024
-"""Vectors compared with all means at a time, always: their number may change last bits."""
 
 _CENTROID_ITERATIONS, _CODEWORD_ITERATIONS = 4, 6
 _SAMPLE = 12
@@ -74,7 +73,7 @@ def train_centroids(sample: Tensor, n_centroids: int, generator: np.random.Gener
     n_centroids : int
         Fewer are made where the sample has fewer vectors.
     """
-    return _k_means(sample, n_centroids, _CENTROID_ITERATIONS, generator)
+    return k_means(sample, n_centroids, _CENTROID_ITERATIONS, generator)
 
 
 def train_codewords(
@@ -92,7 +91,7 @@ def train_codewords(
     parts = split_parts(residuals @ rotation, n_parts)
     codewords = torch.zeros(n_parts, N_CODEWORDS, parts.shape[2])
     for words, own in zip(codewords, parts, strict=True):
-        found = _k_means(own, N_CODEWORDS, _CODEWORD_ITERATIONS, generator)
+        found = k_means(own, N_CODEWORDS, _CODEWORD_ITERATIONS, generator)
         # Of a tiny sample: rows left over repeat the first, which stays the nearest.
         words[:] = found[0]
         words[: len(found)] = found
@@ -115,28 +114,3 @@ def _balance(residuals: Tensor, n_parts: int) -> Tensor:
         if used[part] < width:
             heapq.heappush(volumes, (volume + log, part))
     return rotation
-
-
-def _k_means(
-    sample: Tensor, n_means: int, iterations: int, generator: np.random.Generator
-) -> Tensor:
-    """Means of Lloyd's algorithm from random rows of the sample; an empty one stays where it is."""
-    n_means = min(n_means, len(sample))
-    rows = np.sort(generator.permutation(len(sample))[:n_means])
-    means = sample[torch.from_numpy(rows)].clone()
-    for _ in range(iterations):
-        nearest = nearest_rows(sample, means)
-        counts = torch.bincount(nearest, minlength=n_means)[:, None]
-        sums = torch.zeros_like(means).index_add_(0, nearest, sample)
-        means = torch.where(counts > 0, sums / counts.clamp(min=1), means)
-    return means
-
-
-def nearest_rows(vectors: Tensor, means: Tensor) -> Tensor:
-    """Row of the mean at the least Euclidean distance from each vector, int64."""
-    half_norms, columns = means.square().sum(dim=1) / 2, means.T
-    nearest = [
-        torch.addmm(half_norms, chunk, columns, alpha=-1).argmin(dim=1)
-        for chunk in torch.split(vectors, _CHUNK)
-    ]
-    return torch.cat(nearest)

@@ -18,13 +18,13 @@ from optical_ir.errors import ConfigError, DataError
 from optical_ir.files import sha256_file, write_folder
 from optical_ir.retrieval.codebooks import (
     Codebooks,
-    nearest_rows,
     sample_size,
     train_centroids,
     train_codewords,
 )
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.index_files import write_json
+from optical_ir.retrieval.k_means import NearestMeans
 from optical_ir.retrieval.token_ann import (
     FOLDER,
     FORMAT,
@@ -94,12 +94,11 @@ def compress_index(
     with write_folder(index.folder / FOLDER, overwrite=overwrite, resume=True) as part:
         builder = _Builder(part, claim)
         codebooks = builder.codebooks(index, threads)
+        centroids = NearestMeans(codebooks.centroids)
 
         def code(block: tuple[int, int]) -> tuple[Entries, npt.NDArray[np.uint8]]:
             lengths = np.diff(index.offsets[block[0] : block[1] + 1])
-            entries = make_entries(
-                index.token_vectors(*block).float(), lengths, codebooks.centroids
-            )
+            entries = make_entries(index.token_vectors(*block).float(), lengths, centroids)
             return entries, codebooks.encode(entries.means)
 
         blocks = [own for own in index.iter_blocks(_BLOCK_TOKENS) if own[0] >= builder.n_docs]
@@ -112,31 +111,30 @@ def compress_index(
 def count_centroids(n_tokens: int) -> int:
     """Centroids for so many token vectors: a power of two near eight times the square root.
 
-    With more of them fewer documents need exact scores, but a query takes longer with their own,
-    and training with the square of their number.
+    With more of them fewer documents need exact scores, but a query takes longer with their own.
     """
     return min(1 << round(math.log2(8 * math.sqrt(n_tokens))), _MOST_CENTROIDS)
 
 
 def make_entries(
-    vectors: torch.Tensor, lengths: npt.NDArray[np.int64], centroids: torch.Tensor
+    vectors: torch.Tensor, lengths: npt.NDArray[np.int64], centroids: NearestMeans
 ) -> Entries:
-    """Average the token vectors of each document that share their nearest centroid.
+    """Average the token vectors of each document that share a centroid.
 
     Parameters
     ----------
     vectors : Tensor, shape (n_tokens, dim), float32
         Of documents one after another, of the given `lengths`.
     """
-    nearest = nearest_rows(vectors, centroids).numpy()
+    nearest, n_centroids = centroids.find(vectors).numpy(), len(centroids.means)
     docs = np.repeat(np.arange(len(lengths)), lengths)
-    keys, places = np.unique(docs * len(centroids) + nearest, return_inverse=True)
+    keys, places = np.unique(docs * n_centroids + nearest, return_inverse=True)
     means = torch.zeros(len(keys), vectors.shape[1])
     means.index_add_(0, torch.from_numpy(places), vectors)
     means /= torch.from_numpy(np.bincount(places, minlength=len(keys)))[:, None]
-    own = keys % len(centroids)
-    means -= centroids[torch.from_numpy(own)]
-    counts = np.bincount(keys // len(centroids), minlength=len(lengths)).astype(np.int32)
+    own = keys % n_centroids
+    means -= centroids.means[torch.from_numpy(own)]
+    counts = np.bincount(keys // n_centroids, minlength=len(lengths)).astype(np.int32)
     return Entries(counts, own.astype(np.uint16), means)
 
 
@@ -150,7 +148,7 @@ def _train(index: MultiVectorIndex, n_parts: int, seed: int) -> Codebooks:
     rows = np.sort(drawn[:enough])
     sample = index.gather(rows)
     centroids = train_centroids(sample, n_centroids, generator)
-    means = make_entries(sample, lengths[rows], centroids).means
+    means = make_entries(sample, lengths[rows], NearestMeans(centroids)).means
     return Codebooks(centroids, *train_codewords(means, n_parts, generator))
 
 

@@ -19,6 +19,7 @@ from optical_ir.retrieval.code_kernels import (
 from optical_ir.retrieval.codebooks import Codebooks, train_centroids, train_codewords
 from optical_ir.retrieval.compress import compress_index, make_entries
 from optical_ir.retrieval.index import MultiVectorIndex, build_index
+from optical_ir.retrieval.k_means import NearestMeans
 from optical_ir.retrieval.search import search_index
 from optical_ir.retrieval.token_ann import TokenAnn
 from optical_ir.retrieval.two_stage import allow_docs, find_candidates, search_two_stage
@@ -270,7 +271,7 @@ def test_packed_sums_never_overflow():
 def test_entries_are_means_of_tokens_at_a_centroid():
     centroids = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     vectors = torch.tensor([[0.9, 0.1], [0.1, 0.8], [0.7, 0.3], [0.2, 0.9]])
-    entries = make_entries(vectors, np.array([3, 0, 1]), centroids)
+    entries = make_entries(vectors, np.array([3, 0, 1]), NearestMeans(centroids))
     assert entries.counts.tolist() == [2, 0, 1]
     assert entries.centroids.tolist() == [0, 1, 1]
     expected = [[-0.2, 0.2], [0.1, -0.2], [0.2, -0.1]]
