@@ -142,6 +142,47 @@ def faiss_tokens(case: Case) -> Side:
     return Side(search, settings, case.n_tokens * (dim // 12 + 8))
 
 
+def lancedb(case: Case, folder: Path) -> Side:
+    """LanceDB with its own approximate index, by the partitions it probes; 100, as it ranks.
+
+    Its index is trained with fewer iterations than it would choose, as these take minutes for
+    ten thousand token vectors on one core.
+    """
+    from optical_ir.engines import export_index, parse_address
+
+    address = parse_address(f"lancedb:{folder}/store/{case.n_docs}")
+    export_index(case.index, address)
+    import lancedb
+    from lancedb.index import IvfPq
+
+    table = lancedb.connect(str(folder / "store")).open_table(str(case.n_docs))
+    training = IvfPq(distance_type="cosine", max_iterations=8, sample_rate=64)
+    table.create_index("vectors", config=training)
+
+    def search(vectors: Any, n_probe: int) -> list[int]:
+        query = table.search(vectors, vector_column_name="vectors").distance_type("cosine")
+        found = query.nprobes(n_probe).refine_factor(4).select(["doc_id", "_distance"])
+        return [case.row_of[row["doc_id"]] for row in found.limit(100).to_list()]
+
+    return Side(search, (20, 80, 320))
+
+
+def qdrant(case: Case, folder: Path) -> Side:
+    """Qdrant's client alone, which scores every document in Python."""
+    from optical_ir.engines import export_index, open_store, parse_address, search_store
+    from optical_ir.records import Query
+
+    address = parse_address(f"qdrant:{folder}/qdrant/{case.n_docs}")
+    export_index(case.index, address)
+    store = open_store(address).__enter__()
+
+    def search(vectors: Any, _: Any) -> list[int]:
+        run = search_store(store, [Query(_QUERY, "")], [vectors], k=100)
+        return case.rows(run[_QUERY])
+
+    return Side(search)
+
+
 def fast_plaid(case: Case, python: str, folder: Path) -> Side:
     """fast-plaid's own search of its codes, in a process of its own; 100 documents, as it ranks.
 

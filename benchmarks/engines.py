@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.engine_sides import SIDES, Case, Side, fast_plaid
+from benchmarks.engine_sides import SIDES, Case, Side, fast_plaid, lancedb, qdrant
 from benchmarks.timing import Ratio, parse_options, print_table, time_interleaved
 
 _LEVELS = (0.95, 0.99)
@@ -37,10 +37,14 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("encoder", help="query encoder")
     parser.add_argument("topics", nargs="+", help="TSV files")
     parser.add_argument("--qrels", nargs="+", type=Path, default=[], help="for nDCG@10")
+    parser.add_argument("--documents", type=int, help="of the index, the first; default: all")
     parser.add_argument("--queries", type=int, default=60, help="drawn; default: %(default)s")
     parser.add_argument("--candidates", type=int, default=300, help="default: %(default)s")
     parser.add_argument("--keep-codes", action="store_true", help="take those in the index")
     parser.add_argument("--skip", nargs="+", default=[], help="sides to leave out, or growth")
+    parser.add_argument(
+        "--add", nargs="+", default=[], choices=["lancedb", "qdrant"], help="sides on the whole"
+    )
     parser.add_argument("--fast-plaid", help="Python of an environment that has it")
     parser.add_argument("--seed", type=int, default=42, help="default: %(default)s")
 
@@ -202,6 +206,8 @@ def read_judgements(paths: list[Path]) -> dict[str, set[str]]:
 def main() -> None:
     """Build, search and print, on all documents and a tenth of them."""
     options = parse_options(__doc__, rounds=3, add=_add_options)
+    if options.documents and options.keep_codes:
+        raise SystemExit("--keep-codes takes the codes of a whole index: leave --documents out")
     from optical_ir.retrieval.index import MultiVectorIndex
 
     index = MultiVectorIndex.open(options.index)
@@ -215,11 +221,13 @@ def main() -> None:
             folder.mkdir()
             return Case(cut_index(index, n_docs, folder), queries, vectors)
 
-        n_docs = len(index.doc_ids)
-        whole, tenth = case_of("whole", n_docs), case_of("tenth", max(1, n_docs // 10))
+        n_docs = min(options.documents or len(index.doc_ids), len(index.doc_ids))
+        tenth = case_of("tenth", max(1, n_docs // 10))
         if options.keep_codes:
             print("Token codes of the whole are those in the index: not built, not timed.")
-            whole.index = index
+            whole = Case(index, queries, vectors)
+        else:
+            whole = case_of("whole", n_docs)
         timed = time_sides(whole, build_sides(whole, makers | _foreign(options, Path(temporary))))
         growth = "growth" not in options.skip
         few = time_sides(tenth, build_sides(tenth, makers))[0] if growth else {}
@@ -229,10 +237,14 @@ def main() -> None:
 
 
 def _foreign(options: Namespace, folder: Path) -> dict[str, Callable[[Case], Side]]:
-    """Engines that need an environment of their own, where one is named."""
-    if not options.fast_plaid:
-        return {}
-    return {"fast-plaid": lambda case: fast_plaid(case, options.fast_plaid, folder)}
+    """Engines that are asked for, as they are slow or need an environment of their own."""
+    own = {"lancedb": lancedb, "qdrant": qdrant}
+    sides: dict[str, Callable[[Case], Side]] = {
+        name: lambda case, make=own[name]: make(case, folder) for name in options.add
+    }
+    if options.fast_plaid:
+        sides["fast-plaid"] = lambda case: fast_plaid(case, options.fast_plaid, folder)
+    return sides
 
 
 def cut_index(index: Any, n_docs: int, folder: Path) -> Any:

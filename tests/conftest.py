@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import string
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,37 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; set OPTICAL_IR_DATA to where it is")
     return folder
+
+
+@pytest.fixture
+def browse() -> Iterator[Callable[..., Any]]:
+    """Open browsers of a width; skips where there is none."""
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("no browser; run: sudo apt install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.service import Service
+
+    opened = []
+
+    def open_browser(*, width: int = 1280, scripts: bool = True) -> Any:
+        options = webdriver.ChromeOptions()
+        options.binary_location = browser
+        for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
+            options.add_argument(f"--{argument}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        if not scripts:
+            blocked = {"profile.managed_default_content_settings.javascript": 2}
+            options.add_experimental_option("prefs", blocked)
+        window = webdriver.Chrome(options=options, service=Service(driver))
+        opened.append(window)
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        return window
+
+    yield open_browser
+    for window in opened:
+        window.quit()
 
 
 @pytest.fixture(scope="session")

@@ -1,44 +1,11 @@
 """The page in a real browser: typed, submitted by keyboard, read; wide, narrow and without JS."""
 
-import shutil
-
 import pytest
 
 pytestmark = pytest.mark.browser
 
 QUERY = "mbwa nyekundu ona the dogs?"
 ARABIC = "\u0643\u0644\u0628 \u0623\u062d\u0645\u0631 paka"
-
-
-@pytest.fixture
-def browse():
-    """Open browsers of a width; skips where there is none."""
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (browser and driver):
-        pytest.skip("no browser; run: sudo apt install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    from selenium.webdriver.chrome.service import Service
-
-    opened = []
-
-    def open_browser(*, width: int = 1280, scripts: bool = True):
-        options = webdriver.ChromeOptions()
-        options.binary_location = browser
-        for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
-            options.add_argument(f"--{argument}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        if not scripts:
-            blocked = {"profile.managed_default_content_settings.javascript": 2}
-            options.add_experimental_option("prefs", blocked)
-        window = webdriver.Chrome(options=options, service=Service(driver))
-        opened.append(window)
-        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        window.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        return window
-
-    yield open_browser
-    for window in opened:
-        window.quit()
 
 
 def find(window, selector):
