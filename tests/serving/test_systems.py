@@ -14,7 +14,7 @@ from optical_ir.serving.page import compare
 from optical_ir.serving.refusals import Refusal
 from optical_ir.serving.settings import parse_pairs
 from optical_ir.serving.translations import Translations, load_translations
-from optical_ir.translation import Translation
+from optical_ir.translation import Translation, load_translator
 from tests.serving.conftest import PASSAGES
 
 
@@ -110,6 +110,27 @@ def test_translations_are_known_ones_then_a_models(tmp_path):
     (tmp_path / "en.tsv").write_text("7\tother\n")
     with pytest.raises(DataError, match="expected translations with the ids of"):
         load_translations(*files, {})
+
+
+@pytest.mark.java
+def test_a_translation_model_puts_queries_to_bm25(
+    java, sources, served, tmp_path, make_translator_folder
+):
+    from optical_ir.collections import load_collection
+    from optical_ir.retrieval.bm25 import Bm25Index
+
+    docs = load_collection(served / "english").iter_docs()
+    Bm25Index.build(docs, tmp_path / "lucene").close()
+    model = str(make_translator_folder("madlad"))
+    systems = load_systems(replace(sources, bm25=tmp_path / "lucene", translators={"sw": model}))
+    query = "paka mweusi the dogs"
+    (expected,) = load_translator(model, "sw", "en").translate([query])
+    column = compare(systems, query, "sw")[2]
+    assert column.translation == expected.text
+    with Bm25Index(tmp_path / "lucene") as index:
+        run = index.search([Query("q", expected.text)], k=5)["q"]
+    assert [(row.doc_id, row.score) for row in column.passages] == [row[1:] for row in run]
+    systems.close()
 
 
 def test_pairs_name_languages_in_any_standard():
