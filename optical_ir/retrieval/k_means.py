@@ -2,7 +2,7 @@
 
 Comparing every vector with every mean takes time with their product. Many means are put into groups
 first, and a vector is compared with the means of the few groups nearest to it: what an inverted
-file does with documents, done with means (Jegou, Douze and Schmid 2011, section IV). The mean that
+file does with vectors, done with means (Jegou, Douze and Schmid 2011, section IV). The mean that
 is found is then sometimes not the nearest but another near one, which product codes make up for.
 """
 
