@@ -41,7 +41,9 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--queries", type=int, default=60, help="drawn; default: %(default)s")
     parser.add_argument("--candidates", type=int, default=300, help="default: %(default)s")
     parser.add_argument("--keep-codes", action="store_true", help="take those in the index")
-    parser.add_argument("--skip", nargs="+", default=[], help="sides to leave out, or growth")
+    parser.add_argument(
+        "--skip", nargs="+", default=[], help="sides to leave out, or growth, or batches"
+    )
     parser.add_argument(
         "--add", nargs="+", default=[], choices=["lancedb", "qdrant"], help="sides on the whole"
     )
@@ -222,18 +224,20 @@ def main() -> None:
             return Case(cut_index(index, n_docs, folder), queries, vectors)
 
         n_docs = min(options.documents or len(index.doc_ids), len(index.doc_ids))
-        tenth = case_of("tenth", max(1, n_docs // 10))
         if options.keep_codes:
             print("Token codes of the whole are those in the index: not built, not timed.")
             whole = Case(index, queries, vectors)
         else:
             whole = case_of("whole", n_docs)
         timed = time_sides(whole, build_sides(whole, makers | _foreign(options, Path(temporary))))
-        growth = "growth" not in options.skip
-        few = time_sides(tenth, build_sides(tenth, makers))[0] if growth else {}
+        few = {}
+        if "growth" not in options.skip:
+            tenth = case_of("tenth", max(1, n_docs // 10))
+            few, _ = time_sides(tenth, build_sides(tenth, makers))
         print_levels(whole, timed, few, qrels)
         print_all_settings(timed)
-        print_batches(whole, options.candidates, options.threads, options.rounds)
+        if "batches" not in options.skip:
+            print_batches(whole, options.candidates, options.threads, options.rounds)
 
 
 def _foreign(options: Namespace, folder: Path) -> dict[str, Callable[[Case], Side]]:
