@@ -90,7 +90,8 @@ def two_stage(case: Case) -> Side:
         )
         return case.rows(run[_QUERY])
 
-    return Side(search, (150, 200, 300, 400, 500, 600, 800, 1200, 1600), ann.size)
+    few, many = (150, 200, 300, 400, 500, 600, 800, 1200, 1600), (3200, 6400, 12800)
+    return Side(search, (*few, *(n for n in many if n <= case.n_docs // 8)), ann.size)
 
 
 def muvera(case: Case) -> Side:
