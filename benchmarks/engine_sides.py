@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ class Case:
     def __init__(self, index: Any, queries: list[Any], vectors: list[Any]) -> None:
         self.index, self.queries, self.vectors = index, queries, vectors
         self.n_docs, self.n_tokens = len(index.doc_ids), int(index.offsets[-1])
+        self.held = ExitStack()
+        """What sides keep open while they are searched."""
 
     @cached_property
     def row_of(self) -> dict[str, int]:
@@ -175,7 +178,7 @@ def qdrant(case: Case, folder: Path) -> Side:
 
     address = parse_address(f"qdrant:{folder}/qdrant/{case.n_docs}")
     export_index(case.index, address)
-    store = open_store(address).__enter__()
+    store = case.held.enter_context(open_store(address))
 
     def search(vectors: Any, _: Any) -> list[int]:
         run = search_store(store, [Query(_QUERY, "")], [vectors], k=100)
