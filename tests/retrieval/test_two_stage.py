@@ -321,6 +321,16 @@ def test_same_seed_gives_the_same_bytes_on_any_threads(copy, ann):
     assert files_of(copy.folder / "ann") != files_of(ann.folder)
 
 
+def test_groups_of_centroids_give_the_same_bytes_on_any_threads(copy, ann, monkeypatch):
+    """As in a large index: here centroids are too few to be put into groups by themselves."""
+    monkeypatch.setattr("optical_ir.retrieval.k_means._FEW", 256)
+    compress_index(copy, n_parts=8, overwrite=True)
+    grouped = files_of(copy.folder / "ann")
+    assert grouped["centroids.bin"] != files_of(ann.folder)["centroids.bin"], "groups were used"
+    compress_index(copy, n_parts=8, threads=3, overwrite=True)
+    assert files_of(copy.folder / "ann") == grouped
+
+
 def test_an_interrupted_build_goes_on(copy, monkeypatch):
     monkeypatch.setattr(compress_module, "_BLOCK_TOKENS", 512)
     compress_index(copy, n_parts=8, overwrite=True)
