@@ -14,18 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.index_build import StoredEncoder, peak
+
 _RUN_TOKENS = 16
 _NOISE = 0.3
 """Mean norm of what is added to a unit vector."""
 
 
-class EnlargingEncoder:
+class EnlargingEncoder(StoredEncoder):
     """Gives the embeddings of an index, and after its last document such as it might have had."""
 
-    longest = 512
-
     def __init__(self, index: Any, seed: int) -> None:
-        self.index, self.dim, self.seed = index, index.dim, seed
+        super().__init__(index)
+        self.seed = seed
 
     def encode_documents(self, texts: list[str], *, batch_size: int = 32) -> list[Any]:
         """Give the embeddings of the documents with these numbers."""
@@ -72,7 +73,6 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=10, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=42, help="default: %(default)s")
     options = parser.parse_args()
-    from benchmarks.index_build import peak
     from optical_ir.retrieval.index import MultiVectorIndex
     from optical_ir.retrieval.index_build import write_index
 
