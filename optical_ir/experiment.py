@@ -70,7 +70,8 @@ class LanguagePlan:
     lexicon : str or None
         Bilingual dictionary for word-by-word translation and code-switching.
     psq_lexicon : str or None
-        Translation probabilities for BM25 over probabilistic structured queries.
+        Translation probabilities for BM25 over probabilistic structured queries, in place of
+        those that the experiment's `psq_aligner` learns.
     share : float
         How often a student of several languages learns this one, relative to the others.
     """
@@ -200,6 +201,9 @@ class Experiment:
     fusion : FusionSettings
         How the first student's runs are fused with those of BM25; weights are of these two, in
         this order.
+    psq_aligner : str or None
+        Learns translation probabilities from the bitext of each language that has no
+        `psq_lexicon`: ``eflomal``, or ``ot``, by transport plans of the teacher. None learns none.
     note : str
         Printed below the summary.
     """
@@ -212,6 +216,7 @@ class Experiment:
     tasks: tuple[Task, ...]
     one_vector: tuple[str, ...] = ()
     fusion: FusionSettings = field(default_factory=FusionSettings)
+    psq_aligner: str | None = None
     note: str = ""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     hits: int = 1000

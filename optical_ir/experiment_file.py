@@ -25,6 +25,7 @@ from optical_ir.models.single_vector import check_form
 from optical_ir.retrieval.fusion import FusionSettings
 from optical_ir.toml import checked_table, from_table
 from optical_ir.training import DistillationSettings, TeacherSettings
+from optical_ir.word_alignment import ALIGNERS
 
 
 def read_experiment(path: Path | str) -> Experiment:
@@ -108,6 +109,8 @@ def _check(experiment: Experiment) -> None:
     check_measures(experiment.measures)
     for form in experiment.one_vector:
         check_form(form)
+    if experiment.psq_aligner is not None:
+        _check_known("the file", "psq_aligner", experiment.psq_aligner, ALIGNERS)
     if experiment.fusion.weights is not None and len(experiment.fusion.weights) != 2:
         raise ConfigError(
             "fusion: expected two weights, of the student and of BM25, found "

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from rich.progress import Progress
 from sentence_transformers import MultiVectorEncoder
 
-from optical_ir.collections import Collection, load_collection
+from optical_ir.collections import Collection, load_collection, read_probabilistic_lexicon
 from optical_ir.console import track
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.evaluation import describe_qrels, describe_run
@@ -54,7 +54,6 @@ from optical_ir.training_data import (
     bitext_parts,
     read_language_bitext,
     read_language_lexicon,
-    read_language_probabilities,
     settings_of_training,
     switched_parts,
 )
@@ -136,7 +135,8 @@ class Pipeline:
             for file in language.bitext:
                 read_language_bitext(self.experiment, self.data, name, file)
             read_language_lexicon(self.experiment, self.data, name)
-            read_language_probabilities(self.experiment, self.data, name)
+            if language.psq_lexicon is not None:
+                read_probabilistic_lexicon(self.data / language.psq_lexicon)
         for student in self.experiment.students.values():
             if student.like is not None:
                 read_topics(self.data / student.like)

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from optical_ir.collections import ProbabilisticLexicon, translate_words
+from optical_ir.collections import read_probabilistic_lexicon, translate_words
 from optical_ir.console import track
 from optical_ir.experiment import Task
 from optical_ir.files import sha256_file
 from optical_ir.pipeline import Pipeline, SystemRun
+from optical_ir.psq_lexicons import psq_lexicons
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.fusion import fuse_runs
 from optical_ir.retrieval.psq import search_psq
 from optical_ir.retrieval.search import search_with
 from optical_ir.stages import index_hash, read_json, student_settings, weights_hash
-from optical_ir.training_data import read_language_lexicon, read_language_probabilities
+from optical_ir.training_data import read_language_lexicon
 
 ZERO_SHOT = "zero-shot"
 TEACHER = "teacher"
@@ -27,12 +28,13 @@ FUSION = "fusion"
 def run_systems(pipeline: Pipeline) -> dict[str, dict[str, SystemRun]]:
     """Run what is missing of an experiment; give the runs by task and system, in table order."""
     pipeline.check_inputs()
+    lexicons = psq_lexicons(pipeline)
     tasks = pipeline.experiment.tasks
     shown = track(tasks, "Tasks", len(tasks), progress=pipeline.progress)
-    return {task.key: _run_task(pipeline, task) for task in shown}
+    return {task.key: _run_task(pipeline, task, lexicons.get(task.query_lang)) for task in shown}
 
 
-def _run_task(pipeline: Pipeline, task: Task) -> dict[str, SystemRun]:
+def _run_task(pipeline: Pipeline, task: Task, psq_lexicon: Path | None) -> dict[str, SystemRun]:
     pipeline.qrels_file(task)
     own = pipeline.queries(task)
     translated = {name: pipeline.translations(task, name) for name in task.translations}
@@ -46,9 +48,8 @@ def _run_task(pipeline: Pipeline, task: Task) -> dict[str, SystemRun]:
         system = f"{TEACHER}-{name}"
         runs[system] = _dense(pipeline, task, system, pipeline.teacher, queries)
     runs[BM25] = _sparse(pipeline, task, BM25, own)
-    learned = read_language_probabilities(pipeline.experiment, pipeline.data, task.query_lang)
-    if learned is not None:
-        runs[f"{BM25}-{PSQ}"] = _structured(pipeline, task, learned, own)
+    if psq_lexicon is not None:
+        runs[f"{BM25}-{PSQ}"] = _structured(pipeline, task, psq_lexicon, own)
     lexicon = read_language_lexicon(pipeline.experiment, pipeline.data, task.query_lang)
     if lexicon is not None:
         looked_up = [query._replace(text=translate_words(query.text, lexicon)) for query in own]
@@ -112,14 +113,14 @@ def _sparse(pipeline: Pipeline, task: Task, system: str, queries: Sequence[Query
 
 
 def _structured(
-    pipeline: Pipeline, task: Task, lexicon: ProbabilisticLexicon, queries: Sequence[Query]
+    pipeline: Pipeline, task: Task, psq_lexicon: Path, queries: Sequence[Query]
 ) -> SystemRun:
     index = pipeline.bm25(task.collection)
 
     def search() -> dict[str, list[ScoredDoc]]:
+        lexicon = read_probabilistic_lexicon(psq_lexicon)
         return search_psq(index, queries, lexicon, k=pipeline.experiment.hits)
 
     corpus = read_json(index.folder / "index.json")["corpus_sha256"]
-    file = pipeline.experiment.languages[task.query_lang].psq_lexicon
-    settings = {"index": corpus, "psq_lexicon": sha256_file(pipeline.data / str(file))}
+    settings = {"index": corpus, "psq_lexicon": sha256_file(psq_lexicon)}
     return pipeline.make_run(task, f"{BM25}-{PSQ}", queries, settings, search)

@@ -10,10 +10,8 @@ from typing import Any
 from optical_ir.collections import (
     Collection,
     Lexicon,
-    ProbabilisticLexicon,
     read_bitext_sources,
     read_lexicon,
-    read_probabilistic_lexicon,
     sample_pairs,
     select_like,
 )
@@ -161,16 +159,6 @@ def read_language_lexicon(experiment: Experiment, data: Path, language: str) -> 
     if plan is None or plan.lexicon is None:
         return None
     return read_lexicon(data / plan.lexicon, query_lang=language)
-
-
-def read_language_probabilities(
-    experiment: Experiment, data: Path, language: str
-) -> ProbabilisticLexicon | None:
-    """Read the translation probabilities of a language into English; None if it has none."""
-    plan = experiment.languages.get(language)
-    if plan is None or plan.psq_lexicon is None:
-        return None
-    return read_probabilistic_lexicon(data / plan.psq_lexicon)
 
 
 def switched_parts(

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "toml": {"errors"},
     "experiment": BASE | {"evaluation", "models", "retrieval", "training"},
     "experiment_file": BASE
-    | {"evaluation", "experiment", "models", "retrieval", "toml", "training"},
+    | {"evaluation", "experiment", "models", "retrieval", "toml", "training", "word_alignment"},
     "stages": BASE | {"models"},
     "run_facts": BASE | {"retrieval", "stages"},
     "mining": BASE | {"collections", "retrieval", "stages", "training"},
@@ -41,8 +41,12 @@ MAY_IMPORT = {
     | {"collections", "console", "evaluation", "experiment", "mining", "models", "retrieval"}
     | {"run_facts", "stages", "training", "training_data"},
     "training_data": BASE | {"collections", "experiment", "training"},
+    "psq_lexicons": BASE
+    | {"collections", "console", "experiment", "models", "pipeline", "stages", "training_data"}
+    | {"word_alignment"},
     "systems": BASE
-    | {"collections", "console", "experiment", "pipeline", "retrieval", "stages", "training_data"},
+    | {"collections", "console", "experiment", "pipeline", "psq_lexicons", "retrieval", "stages"}
+    | {"training_data"},
     "one_vector": BASE | {"experiment", "models", "pipeline", "retrieval", "stages", "systems"},
     "matrix": BASE | {"evaluation", "experiment", "pipeline"},
     "costs": {"matrix", "pipeline", "training"},

@@ -695,6 +695,52 @@ def test_translation_probabilities_make_a_rival_of_structured_queries(data, chan
         run_systems(pipeline)
 
 
+def test_an_aligner_learns_from_the_bitext_what_structured_queries_need(data, changed, monkeypatch):
+    asked = []
+
+    def search_psq(index, queries, lexicon, *, k):
+        asked.append({word: lexicon.probabilities(word) for word, _ in WORDS})
+        return index.search(queries, k=k)
+
+    monkeypatch.setattr("optical_ir.systems.search_psq", search_psq)
+    pipeline = changed("hits = 4", 'hits = 4\npsq_aligner = "ot"')
+    (runs,) = run_systems(pipeline).values()
+    file = pipeline.output / "lexicons" / "sw.tsv"
+    english = {translation for _, translation in WORDS} | {"and"}
+    (learned,) = asked
+    for probabilities in learned.values():
+        assert probabilities
+        assert set(probabilities) <= english
+    assert runs["bm25-psq"].origin["settings"]["psq_lexicon"] == sha256_file(file)
+    settings = json.loads(Path(f"{file}.json").read_text())["settings"]
+    assert settings["teacher"] == pipeline.space
+    assert settings["bitext"] == {"bitext.tsv": sha256_file(data / "bitext.tsv")}
+    before = times(pipeline.output)
+    run_systems(pipeline)
+    assert times(pipeline.output) == before
+
+
+def test_a_lexicon_of_another_aligner_is_refused_before_any_work(changed, monkeypatch):
+    counted = []
+
+    def count(pairs):
+        counted.append(pairs)
+        return {"paka": {"cat": 1.0}}
+
+    monkeypatch.setattr("optical_ir.systems.search_psq", lambda index, queries, _, k: {})
+    monkeypatch.setattr("optical_ir.psq_lexicons.count_by_eflomal", count)
+    pipeline = changed("hits = 4", 'hits = 4\npsq_aligner = "eflomal"')
+    run_systems(pipeline)
+    (pairs,) = counted
+    assert len(pairs) == len(set(pairs)) == len(WORDS) ** 2
+    assert (pipeline.output / "lexicons" / "sw.tsv").read_text() == "paka\tcat\t1\n"
+    before = times(pipeline.output)
+    other = changed("hits = 4", 'hits = 4\npsq_aligner = "ot"')
+    with pytest.raises(ConfigError, match=r"sw.tsv was made with other settings \(aligner, "):
+        run_systems(other)
+    assert times(pipeline.output) == before
+
+
 def test_switched_rows_are_as_many_as_the_steps_need_and_of_both_languages(data, with_lexicon):
     _, file = with_lexicon
     experiment = read_experiment(file)
