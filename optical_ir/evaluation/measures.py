@@ -247,8 +247,9 @@ def _ask_ranx(
     try:
         # ranx 0.3.21 has a KeyError for a single measure with a cut-off and no mean: ask twice
         values: dict[str, np.ndarray] = ranx.evaluate(*typed, [*names, names[0]], return_mean=False)
-    except ZeroDivisionError:
-        # Its threads raise or give NaN by chance, and say nothing of which query it was.
+    except (ZeroDivisionError, SystemError):
+        # Its threads raise or give NaN by chance, and say nothing of which query it was. What they
+        # raise may reach Python within other code, which is then said to be in error.
         if len(names) > 1:
             return {name: _ask_ranx(qrels, runs, [name])[name] for name in names}
         if len(qrels) > 1:
