@@ -77,7 +77,8 @@ class DistillationSettings:
         `learning_rate`, and 0 keeps them all as they are.
     lora_rank : int
         Train low-rank adapters (LoRA) of this rank beside all linear layers in place of their
-        weights: the student is then a few megabytes beside its teacher. 0 trains the weights
+        weights: the student is then a few megabytes beside its teacher, and the rows of its word
+        embeddings if `embedding_learning_rate` is not 0. 0 trains the weights
         themselves.
     lora_alpha : float or None
         What adapters add is scaled by `lora_alpha / lora_rank`; twice the rank if not given.
