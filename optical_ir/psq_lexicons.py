@@ -35,7 +35,8 @@ def psq_lexicons(pipeline: Pipeline) -> dict[str, Path]:
         If the aligner is eflomal and it is not installed.
     """
     languages = pipeline.experiment.languages
-    shown = track(languages.items(), "Lexicons", len(languages), progress=pipeline.progress)
+    progress = pipeline.progress if pipeline.experiment.psq_aligner is not None else None
+    shown = track(languages.items(), "Lexicons", len(languages), progress=progress)
     files = {name: _psq_lexicon(pipeline, name, plan) for name, plan in shown}
     return {name: file for name, file in files.items() if file is not None}
 
