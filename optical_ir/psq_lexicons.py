@@ -44,12 +44,13 @@ def psq_lexicons(pipeline: Pipeline) -> dict[str, Path]:
 def _psq_lexicon(pipeline: Pipeline, language: str, plan: LanguagePlan) -> Path | None:
     if plan.psq_lexicon is not None:
         return pipeline.data / plan.psq_lexicon
-    if pipeline.experiment.psq_aligner is None or not plan.bitext:
+    aligner = pipeline.experiment.psq_aligner
+    if aligner is None or not plan.bitext:
         return None
     path = pipeline.output / "lexicons" / f"{language}.tsv"
     settings = {
-        "aligner": pipeline.experiment.psq_aligner,
-        "teacher": pipeline.space if pipeline.experiment.psq_aligner == "ot" else None,
+        "aligner": aligner,
+        "teacher": pipeline.space if aligner == "ot" else None,
         "bitext": {file: sha256_file(pipeline.data / file) for file in plan.bitext},
         "exclude_sources": plan.exclude_sources,
     }

@@ -720,6 +720,14 @@ def test_an_aligner_learns_from_the_bitext_what_structured_queries_need(data, ch
     assert times(pipeline.output) == before
 
 
+def test_a_missing_aligner_is_met_before_any_work(changed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "eflomal", None)
+    pipeline = changed("hits = 4", 'hits = 4\npsq_aligner = "eflomal"')
+    with pytest.raises(DependencyError, match="Run: pip install eflomal"):
+        run_systems(pipeline)
+    assert not pipeline.output.exists()
+
+
 def test_a_lexicon_of_another_aligner_is_refused_before_any_work(changed, monkeypatch):
     counted = []
 
