@@ -37,13 +37,15 @@ _IR_MEASURES = {
     "R": "recall",
     "Success": "hit_rate",
     "Rprec": "r-precision",
+    "Bpref": "bpref",
 }
 _CUTOFF_NEEDED = {"P", "R", "Success"}
-_CUTOFF_REFUSED = {"Rprec"}
-_RANX = {"dcg", "dcg_burges", "ndcg_burges", "bpref", "f1", "hits", *_IR_MEASURES.values()}
+_CUTOFF_REFUSED = {"Rprec", "Bpref", "r-precision", "bpref"}
+_RANX = {"dcg", "dcg_burges", "ndcg_burges", "f1", "hits", *_IR_MEASURES.values()}
 
 _IR_MEASURES_NAME = re.compile(r"([A-Za-z]+)(?:\(rel=([1-9]\d*)\))?(?:@([1-9]\d*))?")
-_RANX_NAME = re.compile(r"([a-z0-9_]+|r-precision)(?:@[1-9]\d*)?(?:-l[1-9]\d*)?")
+_RANX_NAME = re.compile(r"([a-z0-9_]+|r-precision)(@[1-9]\d*)?(?:-l[1-9]\d*)?")
+_RANX_BPREF = re.compile(r"bpref(?:-l([1-9]\d*))?")
 _RANX_RBP = re.compile(r"rbp\.\d+(?:-l[1-9]\d*)?")
 
 
@@ -66,8 +68,8 @@ def evaluate(
         Rows by query id. They are ranked as `optical_ir.trec.rank_docs` ranks them.
     measures : sequence of str
         Names as ir_measures writes them: ``nDCG`` and ``nDCG@10``, ``AP``, ``RR``, ``P@5``,
-        ``R@100``, ``Success@10``, ``Rprec``, and all but nDCG with a least relevance, as in
-        ``RR(rel=2)@10``. ranx's own names (``f1@5``, ``ndcg_burges@10``, ``rbp.95``) are
+        ``R@100``, ``Success@10``, ``Rprec``, ``Bpref``, and all but nDCG with a least relevance,
+        as in ``RR(rel=2)@10``. ranx's own names (``f1@5``, ``ndcg_burges@10``, ``rbp.95``) are
         taken as they are.
     name : str
         What warnings and errors call the run.
@@ -84,8 +86,7 @@ def evaluate(
         If a measure is unknown.
     DataError
         If there are no judgements or they contradict each other, if the run has rows but shares
-        no query with them, has a document twice or a score that is not finite, or if a measure
-        has no value for a query (ranx's bpref).
+        no query with them, or has a document twice or a score that is not finite.
     """
     import pandas as pd
 
@@ -101,7 +102,6 @@ def evaluate(
         {measure: values[ranx_name] for measure, ranx_name in ranx_names.items()},
         index=pd.Index(answered, name="query_id"),
     )
-    _check_finite(frame)
     return frame.reindex(pd.Index(list(judgements), name="query_id"), fill_value=0.0)
 
 
@@ -137,6 +137,8 @@ def _ranx_name(measure: str) -> str:
         at_cutoff = f"@{cutoff}" if cutoff else ""
         return _IR_MEASURES[name] + at_cutoff + (f"-l{level}" if level else "")
     found = _RANX_NAME.fullmatch(measure)
+    if found and found[1] in _CUTOFF_REFUSED and found[2]:
+        raise ConfigError(f"Measure {measure!r} takes no cut-off. Use {found[1]}.")
     if (found and found[1] in _RANX) or _RANX_RBP.fullmatch(measure):
         return measure
     raise ConfigError(_unknown_measure(measure))
@@ -218,8 +220,6 @@ def _ranx_values(
     Documents go to ranx as numbers in numba lists, which its measures take as they are: its
     `Qrels` and `Run` would compile for another half minute and sort ties their own way.
     """
-    if not rankings:
-        return {name: np.zeros(0) for name in names}
     from numba.core.errors import NumbaTypeSafetyWarning
 
     qrel_arrays, run_arrays = [], []
@@ -228,15 +228,43 @@ def _ranx_values(
         numbers = {doc_id: number for number, (doc_id, _) in enumerate(best_first)}
         qrel_arrays.append(np.array([[numbers[doc], grade] for doc, grade in best_first], float))
         run_arrays.append(np.array([[numbers.get(row[1], -1), row[2]] for row in ranking], float))
+    bprefs = {name: found for name in names if (found := _RANX_BPREF.fullmatch(name))}
+    others = [name for name in names if name not in bprefs]
     with warnings.catch_warnings(), keep_torch_threads():
         warnings.simplefilter("ignore", NumbaTypeSafetyWarning)  # its loop counter, at compilation
-        return _ask_ranx(qrel_arrays, run_arrays, names)
+        values = _ask_ranx(qrel_arrays, run_arrays, others)
+        for name, found in bprefs.items():
+            values[name] = _bpref(qrel_arrays, run_arrays, name, level=int(found[1] or 1))
+    return values
+
+
+def _bpref(
+    qrels: Sequence[np.ndarray], runs: Sequence[np.ndarray], name: str, level: int
+) -> np.ndarray:
+    """Values of shape (n_queries,), as trec_eval has them where ranx divides by zero.
+
+    ranx 0.3.21 raises or gives NaN, by chance, for a query without relevant documents (0 here)
+    and for one without judged documents that are not (one is added, which no run finds). To
+    trec_eval a negative grade is no judgement.
+    """
+    values = np.zeros(len(qrels))
+    defined = [i for i, qrel in enumerate(qrels) if (qrel[:, 1] >= level).any()]
+    unfound = [[max(map(len, qrels), default=0), 0]]
+    padded = []
+    for i in defined:
+        judged = qrels[i][qrels[i][:, 1] >= 0]
+        relevant = (judged[:, 1] >= level).all()
+        padded.append(np.concatenate([judged, unfound]) if relevant else judged)
+    values[defined] = _ask_ranx(padded, [runs[i] for i in defined], [name])[name]
+    return values
 
 
 def _ask_ranx(
     qrels: Sequence[np.ndarray], runs: Sequence[np.ndarray], names: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Values by name; NaN where a measure has none for a query, for which ranx may raise."""
+    """Values by name, each of shape (n_queries,)."""
+    if not qrels or not names:
+        return {name: np.zeros(0) for name in names}
     import ranx
     from numba.typed import List
 
@@ -244,27 +272,6 @@ def _ask_ranx(
     for target, arrays in zip(typed, (qrels, runs), strict=True):
         for array in arrays:
             target.append(array)
-    try:
-        # ranx 0.3.21 has a KeyError for a single measure with a cut-off and no mean: ask twice
-        values: dict[str, np.ndarray] = ranx.evaluate(*typed, [*names, names[0]], return_mean=False)
-    except (ZeroDivisionError, SystemError):
-        # Its threads raise or give NaN by chance, and say nothing of which query it was. What they
-        # raise may reach Python within other code, which is then said to be in error.
-        if len(names) > 1:
-            return {name: _ask_ranx(qrels, runs, [name])[name] for name in names}
-        if len(qrels) > 1:
-            pairs = zip(qrels, runs, strict=True)
-            alone = [_ask_ranx([qrel], [run], names)[names[0]] for qrel, run in pairs]
-            return {names[0]: np.concatenate(alone)}
-        return {names[0]: np.full(1, np.nan)}
+    # ranx 0.3.21 has a KeyError for a single measure with a cut-off and no mean: ask twice
+    values: dict[str, np.ndarray] = ranx.evaluate(*typed, [*names, names[0]], return_mean=False)
     return values
-
-
-def _check_finite(frame: pd.DataFrame) -> None:
-    for measure in frame.columns:
-        undefined = frame.index[~np.isfinite(frame[measure])]
-        if len(undefined):
-            raise DataError(
-                f"Measure {measure!r} has no value for {len(undefined)} of {len(frame)} queries "
-                f"(first {undefined[0]!r}). Choose another measure."
-            )
