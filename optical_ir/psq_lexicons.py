@@ -3,6 +3,7 @@
 <output>/lexicons/<language>.tsv     what was learned, with its origin in .json beside it
 """
 
+from dataclasses import asdict
 from pathlib import Path
 
 from optical_ir.collections import write_probabilistic_lexicon
@@ -16,6 +17,7 @@ from optical_ir.records import BitextPair
 from optical_ir.stages import is_done, read_settings
 from optical_ir.training_data import read_language_bitext
 from optical_ir.word_alignment import (
+    Pruning,
     TranslationCounts,
     count_by_eflomal,
     count_by_transport,
@@ -47,12 +49,14 @@ def _psq_lexicon(pipeline: Pipeline, language: str, plan: LanguagePlan) -> Path 
     aligner = pipeline.experiment.psq_aligner
     if aligner is None or not plan.bitext:
         return None
+    pruning = Pruning()
     path = pipeline.output / "lexicons" / f"{language}.tsv"
     settings = {
         "aligner": aligner,
         "teacher": pipeline.space if aligner == "ot" else None,
         "bitext": {file: sha256_file(pipeline.data / file) for file in plan.bitext},
         "exclude_sources": plan.exclude_sources,
+        "pruning": asdict(pruning),
     }
     if not is_done(path, read_settings(path), settings):
         pairs = [
@@ -63,7 +67,7 @@ def _psq_lexicon(pipeline: Pipeline, language: str, plan: LanguagePlan) -> Path 
         counts = _count(pipeline, list(dict.fromkeys(pairs)))
         # First, since a lexicon without it would count as one of other settings.
         write_origin(path, settings=settings)
-        write_probabilistic_lexicon(path, make_lexicon(counts), overwrite=True)
+        write_probabilistic_lexicon(path, make_lexicon(counts, pruning), overwrite=True)
     return path
 
 
