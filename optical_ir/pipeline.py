@@ -284,6 +284,10 @@ class Pipeline:
         facts = describe_translation(self.data / file) if file else {}
         return facts | ({"engine": describe_engine()} if system.startswith("bm25") else {})
 
+    def run_file(self, task: Task, system: str) -> Path:
+        """Path of a system's run, whether it is there or not."""
+        return self.runs_folder / f"run.{task.key}.{system}.trec"
+
     def make_run(
         self,
         task: Task,
@@ -299,7 +303,7 @@ class Pipeline:
         The origin has the seconds that the search took, encoding of queries included, and those
         of the processor.
         """
-        path = self.runs_folder / f"run.{task.key}.{system}.trec"
+        path = self.run_file(task, system)
         settings = {
             "collection": self._name(task.collection),
             "topics": task.name,

@@ -50,6 +50,7 @@ def _run_task(pipeline: Pipeline, task: Task, psq_lexicon: Path | None) -> dict[
     runs[BM25] = _sparse(pipeline, task, BM25, own)
     if psq_lexicon is not None:
         runs[f"{BM25}-{PSQ}"] = _structured(pipeline, task, psq_lexicon, own)
+        runs[f"{FUSION}-{PSQ}"] = _fused(pipeline, task, runs, PSQ)
     lexicon = read_language_lexicon(pipeline.experiment, pipeline.data, task.query_lang)
     if lexicon is not None:
         looked_up = [query._replace(text=translate_words(query.text, lexicon)) for query in own]
@@ -79,7 +80,15 @@ def _fused(
         return fuse_runs(own, fusion, k=pipeline.experiment.hits)
 
     encoder = pipeline.student(student)
-    settings = {"encoder": weights_hash(encoder), "translation": translation, **asdict(fusion)}
+    settings = {
+        "encoder": weights_hash(encoder),
+        "translation": translation,
+        "runs": [
+            sha256_file(pipeline.run_file(task, name))
+            for name in (student.name, f"{BM25}-{translation}")
+        ],
+        **asdict(fusion),
+    }
     system = f"{student.name}-{FUSION}-{translation}"
     return pipeline.make_run(
         task, system, covered, settings, fuse, student=student_settings(encoder)

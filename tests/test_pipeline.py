@@ -303,6 +303,16 @@ def test_fusion_by_the_weights_of_the_file(data, copied, word_index):
     assert origin["settings"]["weights"] == [1.0, 0.0]
 
 
+def test_fusion_of_a_run_that_was_there_before_is_refused(data, copied, tmp_path, capsys):
+    changed = shutil.copytree(data, tmp_path / "changed")
+    (changed / "tiny" / "part.tsv").write_text("q2\tred bird\nq3\tdoor\n")
+    for system in ("teacher", "bm25"):
+        (copied / "runs" / f"run.tiny-sw.{system}-part.trec").unlink()
+    assert reproduce(changed / "small.toml", changed, copied) == 1
+    fused = "run.tiny-sw.optical-sw-fusion-part.trec was made with other settings (runs)"
+    assert fused in " ".join(capsys.readouterr().err.split())
+
+
 def test_bm25_on_another_language_finds_nothing_and_that_is_a_result(finished):
     assert (finished / "runs" / "run.tiny-sw.bm25.trec").read_text() == ""
 
@@ -533,7 +543,7 @@ def test_bm25_of_the_pipeline_is_lucene(data, finished, tmp_path):
     output = shutil.copytree(finished, tmp_path / "out")
     shutil.rmtree(output / "bm25")
     (output / "bm25").mkdir()
-    for path in (output / "runs").glob("*.bm25*"):
+    for path in [*(output / "runs").glob("*.bm25*"), *(output / "runs").glob("*-fusion-*")]:
         path.unlink()
     assert reproduce(data / "small.toml", data, output) == 0
     run = read_run(output / "runs" / "run.tiny-sw.bm25-human.trec")
@@ -690,6 +700,7 @@ def test_translation_probabilities_make_a_rival_of_structured_queries(data, chan
     assert asked == {"see": 0.5, "eat": 0.2}
     assert runs["bm25-psq"].run["q2"]
     assert len(runs["bm25-psq"].origin["settings"]["psq_lexicon"]) == 64
+    assert set(runs["fusion-psq"].run) == set(runs["bm25-psq"].run)
     (data / "psq.tsv").write_text("paka\tcat\n")
     with pytest.raises(DataError, match=r"psq.tsv, line 1: expected 3 tab-separated columns"):
         run_systems(pipeline)
