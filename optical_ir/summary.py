@@ -27,7 +27,7 @@ from optical_ir.files import write_file
 from optical_ir.matrix import ALL, MEAN, ColumnContrast, Matrix, evaluate_forms, make_matrices
 from optical_ir.one_vector import run_one_vector
 from optical_ir.pipeline import Pipeline
-from optical_ir.systems import TEACHER, ZERO_SHOT, run_systems
+from optical_ir.systems import FUSION, PSQ, TEACHER, ZERO_SHOT, run_systems
 
 _HUMAN = f"{TEACHER}-human"
 
@@ -133,7 +133,8 @@ class Report:
         return "".join(lines)
 
     def _more_tables(self, matrix: Matrix) -> list[Table]:
-        tables = [_gap_table(matrix, list(self.experiment.students)), _seed_table(matrix)]
+        systems = [*self.experiment.students, f"{FUSION}-{PSQ}"]
+        tables = [_gap_table(matrix, systems), _seed_table(matrix)]
         return [table for table in tables if table.rows]
 
 
@@ -241,8 +242,8 @@ def _contrast_table(matrix: Matrix) -> Table:
     return Table(caption, header, tuple(rows), n_labels=2)
 
 
-def _gap_table(matrix: Matrix, students: Sequence[str]) -> Table:
-    """Tell what part of the way from zero-shot to human translations the students have gone."""
+def _gap_table(matrix: Matrix, systems: Sequence[str]) -> Table:
+    """Tell what part of the way from zero-shot to human translations systems have gone."""
     measure = matrix.measures[0]
     columns = [
         column
@@ -250,9 +251,9 @@ def _gap_table(matrix: Matrix, students: Sequence[str]) -> Table:
         if _HUMAN in matrix.values and matrix.mean(_HUMAN, column, measure) is not None
     ]
     rows = [
-        (Cell(student), *(Cell(_gap_closed(matrix, student, column)) for column in columns))
-        for student in students
-        if columns and student in matrix.values
+        (Cell(system), *(Cell(_gap_closed(matrix, system, column)) for column in columns))
+        for system in systems
+        if columns and system in matrix.values
     ]
     caption = (
         f"Per cent of the gap in {measure} closed between the teacher on the queries as they are "
@@ -261,9 +262,9 @@ def _gap_table(matrix: Matrix, students: Sequence[str]) -> Table:
     return Table(caption, ("System", *columns), tuple(rows))
 
 
-def _gap_closed(matrix: Matrix, student: str, column: str) -> str:
+def _gap_closed(matrix: Matrix, system: str, column: str) -> str:
     own, start, goal = (
-        matrix.mean(system, column, matrix.measures[0]) for system in (student, ZERO_SHOT, _HUMAN)
+        matrix.mean(name, column, matrix.measures[0]) for name in (system, ZERO_SHOT, _HUMAN)
     )
     if own is None or start is None or goal is None or goal <= start:
         return ""

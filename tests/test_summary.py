@@ -203,6 +203,9 @@ def test_the_gap_closed_is_the_part_of_the_way_to_human_translations():
     text = report({"sw": runs}).as_markdown()
     # From .25 to 1 there is .75; .5 is a third of the way.
     assert "| optical | 33 |" in text
+    assert "| fusion-psq | 33 |" not in text
+    fused = report({"sw": runs | {"fusion-psq": ranked([2] * 20)}}).as_markdown()
+    assert "| fusion-psq | 33 |" in fused
 
 
 def test_other_seeds_tell_the_spread_and_are_not_compared():
