@@ -48,13 +48,17 @@ def draw_matrices(matrices: Sequence[Matrix], path: Path) -> None:
     figure.savefig(path, dpi=120, format="png")
 
 
-def draw_sizes(matrices: Sequence[Matrix], sizes: Mapping[str, int], path: Path) -> None:
+def draw_sizes(
+    matrices: Sequence[Matrix], sizes: Mapping[str, int], path: Path, *, untrained: str
+) -> None:
     """Draw the first measure over bitext size into a PNG file, a line a column.
 
     Parameters
     ----------
     sizes : mapping of str to int
         Pairs a bitext file was cut to, by system.
+    untrained : str
+        The system without bitext, whose value is a level, dashed in the colour of its column.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -66,12 +70,16 @@ def draw_sizes(matrices: Sequence[Matrix], sizes: Mapping[str, int], path: Path)
     lines = [(matrix, column) for matrix in matrices for column in matrix.columns]
     for number, (matrix, column) in enumerate(lines):
         values = [matrix.mean(system, column, matrix.measures[0]) for system in ordered]
-        axes.plot(
+        (line,) = axes.plot(
             [sizes[system] for system in ordered],
             [float("nan") if value is None else value for value in values],
             marker=_MARKERS[number % len(_MARKERS)],
             label=f"{matrix.collection} {column}",
         )
+        level = matrix.mean(untrained, column, matrix.measures[0])
+        if level is not None:
+            label = f"{untrained}, {column}"
+            axes.axhline(level, color=line.get_color(), linestyle="dashed", label=label)
     axes.set_xscale("log")
     axes.set_xlabel("sentence pairs of each bitext file, at most")
     axes.set_ylabel(matrices[0].measures[0])

@@ -73,7 +73,7 @@ class Report:
         sizes = {system: plan.max_pairs for system, plan in plans if plan.max_pairs is not None}
         if len(sizes) > 1:
             files.append(Path(f"{name}.sizes.png"))
-            draw_sizes(whole, sizes, files[-1])
+            draw_sizes(whole, sizes, files[-1], untrained=ZERO_SHOT)
         return files
 
     def as_text(self) -> str:
