@@ -250,12 +250,12 @@ def _bpref(
     values = np.zeros(len(qrels))
     defined = [i for i, qrel in enumerate(qrels) if (qrel[:, 1] >= level).any()]
     unfound = [[max(map(len, qrels), default=0), 0]]
-    padded = []
+    judgements = []
     for i in defined:
         judged = qrels[i][qrels[i][:, 1] >= 0]
-        relevant = (judged[:, 1] >= level).all()
-        padded.append(np.concatenate([judged, unfound]) if relevant else judged)
-    values[defined] = _ask_ranx(padded, [runs[i] for i in defined], [name])[name]
+        all_relevant = (judged[:, 1] >= level).all()
+        judgements.append(np.concatenate([judged, unfound]) if all_relevant else judged)
+    values[defined] = _ask_ranx(judgements, [runs[i] for i in defined], [name])[name]
     return values
 
 
