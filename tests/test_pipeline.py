@@ -726,6 +726,7 @@ def test_an_aligner_learns_from_the_bitext_what_structured_queries_need(data, ch
     settings = json.loads(Path(f"{file}.json").read_text())["settings"]
     assert settings["teacher"] == pipeline.space
     assert settings["bitext"] == {"bitext.tsv": sha256_file(data / "bitext.tsv")}
+    assert settings["pruning"] == {"cumulative": 0.95, "n": 10, "min_probability": 0.01}
     before = times(pipeline.output)
     run_systems(pipeline)
     assert times(pipeline.output) == before

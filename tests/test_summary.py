@@ -8,6 +8,7 @@ import pytest
 
 from optical_ir.evaluation import holm_correction, randomisation_test, student_t_test
 from optical_ir.experiment import CollectionPlan, Experiment, StudentPlan, Task, TeacherPlan
+from optical_ir.figures import draw_sizes
 from optical_ir.matrix import MEAN, make_matrices
 from optical_ir.pipeline import SystemRun
 from optical_ir.records import Qrel, ScoredDoc
@@ -243,4 +244,10 @@ def test_students_of_several_bitext_sizes_get_a_curve(tmp_path):
         found, experiment=dataclasses.replace(found.experiment, students=students)
     ).write(tmp_path)
     assert files[-1].name == "report.small.sizes.png"
+    pictures = []
+    for untrained in ("zero-shot", "bm25"):
+        picture = tmp_path / f"{untrained}.png"
+        draw_sizes(found.matrices, {"optical": 100, "zero-shot": 500}, picture, untrained=untrained)
+        pictures.append(picture.read_bytes())
+    assert pictures[0] != pictures[1], "the level of what has no bitext is not drawn"
     assert files[-1].read_bytes().startswith(b"\x89PNG")
