@@ -70,8 +70,8 @@ class LanguagePlan:
     lexicon : str or None
         Bilingual dictionary for word-by-word translation and code-switching.
     psq_lexicon : str or None
-        Translation probabilities for BM25 over probabilistic structured queries, in place of
-        those that the experiment's `psq_aligner` learns.
+        Translation probabilities for BM25 over probabilistic structured queries and for glosses,
+        in place of those that the experiment's `psq_aligner` learns.
     share : float
         How often a student of several languages learns this one, relative to the others.
     """
@@ -115,6 +115,10 @@ class StudentPlan:
     misaligned : float
         Part of the pairs, 0 to 1, whose English sides are exchanged among them; for the effect
         of noise.
+    gloss : bool
+        The student reads every foreign sentence, in training and as a query, with its gloss: the
+        likeliest translations by the language's translation probabilities; see
+        `optical_ir.glosses`. The teacher is then asked with glosses too.
     switch_on : str or None
         Collection of judged English queries. Given, the student does not learn from bitext but
         from these queries, code-switched by the languages' lexicons; the rival of that name.
@@ -131,6 +135,7 @@ class StudentPlan:
     like_share: float = 0.5
     source_exponent: float = 1.0
     misaligned: float = 0.0
+    gloss: bool = False
     switch_on: str | None = None
     switch_probability: float = 0.5
     settings: DistillationSettings = field(default_factory=DistillationSettings)

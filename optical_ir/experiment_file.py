@@ -20,6 +20,7 @@ from optical_ir.experiment import (
     TeacherPlan,
 )
 from optical_ir.files import read_toml
+from optical_ir.glosses import GLOSSED_LENGTH
 from optical_ir.languages import normalize_language
 from optical_ir.models.single_vector import check_form
 from optical_ir.retrieval.fusion import FusionSettings
@@ -97,6 +98,8 @@ def _parse_student(where: str, values: Any, languages: tuple[str, ...]) -> Stude
         raise ConfigError(f"{where}: expected seeds, a list, found seed. Write seeds = [42].")
     own = {item.name for item in fields(StudentPlan)} - {"settings"}
     plan = {key: values.pop(key) for key in own if key in values}
+    if plan.get("gloss"):
+        values.setdefault("max_length", GLOSSED_LENGTH)
     settings = from_table(DistillationSettings, where, values)
     return from_table(StudentPlan, where, {"languages": languages, **plan, "settings": settings})
 
@@ -122,6 +125,7 @@ def _check(experiment: Experiment) -> None:
         _check_language(name, language)
     for name, student in experiment.students.items():
         _check_student(experiment, name, student)
+    _check_glosses(experiment)
     _check_tasks(experiment)
     for key, number in (("hits", experiment.hits), ("n_docs", experiment.teacher.n_docs)):
         if number < 1:
@@ -177,6 +181,26 @@ def _check_student(experiment: Experiment, name: str, student: StudentPlan) -> N
         return
     for task in experiment.tasks:
         _check_known(f"task {task.key!r}", "language", task.query_lang, student.languages)
+
+
+def _check_glosses(experiment: Experiment) -> None:
+    glossed = {name: plan for name, plan in experiment.students.items() if plan.gloss}
+    for name, plan in glossed.items():
+        where = f"students.{name}"
+        if plan.switch_on is not None:
+            raise ConfigError(f"{where}: expected gloss or switch_on, found both. Leave one out.")
+        for language in plan.languages:
+            given = experiment.languages[language].psq_lexicon or experiment.psq_aligner
+            if given is None:
+                raise ConfigError(
+                    f"{where}: gloss: expected a psq_lexicon of {language}, or a psq_aligner to "
+                    "learn one, found neither. Give one of them."
+                )
+    first = next(iter(experiment.students))
+    if experiment.one_vector and first in glossed:
+        raise ConfigError(
+            f"one_vector: expected a first student without gloss, found {first}. Put another first."
+        )
 
 
 def _check_known(where: str, kind: str, name: str, known: Any) -> None:

@@ -4,6 +4,7 @@
 <output>/teacher-untrained           what it was before training, where it is trained
 <output>/index/<collection name>     multi-vector index; <collection name>-plain: one vector each
 <output>/bm25/<collection name>      the Lucene index, and its origin in .json beside it
+<output>/lexicons/<language>.tsv     translation probabilities that were learned
 <output>/students/<name>             students
 <output>/qrels/qrels.<collection>-<topics>.txt
 <output>/runs/run.<collection>-<topics>.<system>.trec
@@ -37,6 +38,7 @@ from optical_ir.models import (
 )
 from optical_ir.models.single_vector import SingleVectorEncoder
 from optical_ir.provenance import describe_origin, write_origin
+from optical_ir.psq_lexicons import psq_lexicons
 from optical_ir.records import Qrel, Query
 from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.index import build_index
@@ -211,11 +213,14 @@ class Pipeline:
     def student(self, student: Student) -> Path:
         """Folder of a student, trained if it is not there."""
         folder = self.students_folder / student.name
-        settings = {"space": self.space} | settings_of_training(self.experiment, self.data, student)
+        lexicons = self.psq_lexicons if student.plan.gloss else {}
+        settings = {"space": self.space}
+        settings |= settings_of_training(self.experiment, self.data, student, lexicons)
         if not is_done(folder, settings_of(read_description(folder)), settings):
             switch_on = student.plan.switch_on
             if switch_on is None:
-                parts, loss_factory = bitext_parts(self.experiment, self.data, student), make_loss
+                parts = bitext_parts(self.experiment, self.data, student, lexicons)
+                loss_factory = make_loss
             else:
                 collection, loss_factory = self.open(switch_on), contrastive_loss
                 parts = switched_parts(self.experiment, self.data, student, collection)
@@ -231,6 +236,12 @@ class Pipeline:
                 progress=self.progress,
             )
         return folder
+
+    @cached_property
+    def psq_lexicons(self) -> dict[str, Path]:
+        """Files of translation probabilities by language; see `optical_ir.psq_lexicons`."""
+        folder, teacher = self.output / "lexicons", lambda: self.teacher
+        return psq_lexicons(self.experiment, self.data, folder, teacher, progress=self.progress)
 
     def index_folder(self, key: str) -> Path:
         """Folder of the teacher's index of a collection, built if it is not there."""

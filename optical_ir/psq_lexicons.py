@@ -1,17 +1,19 @@
 """Translation probabilities of an experiment's languages: given, or learned from its bitext.
 
-<output>/lexicons/<language>.tsv     what was learned, with its origin in .json beside it
+<folder>/<language>.tsv     what was learned, with its origin in .json beside it
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.progress import Progress
+
 from optical_ir.collections import write_probabilistic_lexicon
 from optical_ir.console import track
-from optical_ir.experiment import LanguagePlan
+from optical_ir.experiment import Experiment
 from optical_ir.files import sha256_file
-from optical_ir.models import load_encoder
-from optical_ir.pipeline import Pipeline
+from optical_ir.models import load_encoder, read_description
 from optical_ir.provenance import write_origin
 from optical_ir.records import BitextPair
 from optical_ir.stages import is_done, read_settings
@@ -25,36 +27,55 @@ from optical_ir.word_alignment import (
 )
 
 
-def psq_lexicons(pipeline: Pipeline) -> dict[str, Path]:
+def psq_lexicons(
+    experiment: Experiment,
+    data: Path,
+    folder: Path,
+    teacher: Callable[[], Path],
+    *,
+    progress: Progress | None = None,
+) -> dict[str, Path]:
     """Give the files of translation probabilities by language, learned if they are not there.
 
     A language's own `psq_lexicon` goes before `psq_aligner`, which learns from all the sentence
     pairs of the language; the aligner ``ot`` reads both sides with the teacher.
+
+    Parameters
+    ----------
+    data : Path
+        Folder that the files of the experiment are relative to.
+    folder : Path
+        Where learned lexicons are.
+    teacher : callable
+        Gives the folder of the teacher, if it is needed.
 
     Raises
     ------
     DependencyError
         If the aligner is eflomal and it is not installed.
     """
-    languages = pipeline.experiment.languages
-    progress = pipeline.progress if pipeline.experiment.psq_aligner is not None else None
-    shown = track(languages.items(), "Lexicons", len(languages), progress=progress)
-    files = {name: _psq_lexicon(pipeline, name, plan) for name, plan in shown}
-    return {name: file for name, file in files.items() if file is not None}
+    languages, aligner = experiment.languages, experiment.psq_aligner
+    shown = track(
+        languages.items(), "Lexicons", len(languages), progress=progress if aligner else None
+    )
+    files = {}
+    for name, plan in shown:
+        if plan.psq_lexicon is not None:
+            files[name] = data / plan.psq_lexicon
+        elif aligner is not None and plan.bitext:
+            files[name] = _learn(experiment, data, name, folder / f"{name}.tsv", teacher)
+    return files
 
 
-def _psq_lexicon(pipeline: Pipeline, language: str, plan: LanguagePlan) -> Path | None:
-    if plan.psq_lexicon is not None:
-        return pipeline.data / plan.psq_lexicon
-    aligner = pipeline.experiment.psq_aligner
-    if aligner is None or not plan.bitext:
-        return None
-    pruning = Pruning()
-    path = pipeline.output / "lexicons" / f"{language}.tsv"
+def _learn(
+    experiment: Experiment, data: Path, language: str, path: Path, teacher: Callable[[], Path]
+) -> Path:
+    plan, pruning = experiment.languages[language], Pruning()
+    by_transport = experiment.psq_aligner == "ot"
     settings = {
-        "aligner": aligner,
-        "teacher": pipeline.space if aligner == "ot" else None,
-        "bitext": {file: sha256_file(pipeline.data / file) for file in plan.bitext},
+        "aligner": experiment.psq_aligner,
+        "teacher": read_description(teacher())["space"] if by_transport else None,
+        "bitext": {file: sha256_file(data / file) for file in plan.bitext},
         "exclude_sources": plan.exclude_sources,
         "pruning": asdict(pruning),
     }
@@ -62,17 +83,17 @@ def _psq_lexicon(pipeline: Pipeline, language: str, plan: LanguagePlan) -> Path 
         pairs = [
             pair
             for file in plan.bitext
-            for pair in read_language_bitext(pipeline.experiment, pipeline.data, language, file)
+            for pair in read_language_bitext(experiment, data, language, file)
         ]
-        counts = _count(pipeline, list(dict.fromkeys(pairs)))
+        counts = _count(list(dict.fromkeys(pairs)), teacher() if by_transport else None)
         # First, since a lexicon without it would count as one of other settings.
         write_origin(path, settings=settings)
         write_probabilistic_lexicon(path, make_lexicon(counts, pruning), overwrite=True)
     return path
 
 
-def _count(pipeline: Pipeline, pairs: list[BitextPair]) -> TranslationCounts:
-    if pipeline.experiment.psq_aligner == "eflomal":
+def _count(pairs: list[BitextPair], teacher: Path | None) -> TranslationCounts:
+    if teacher is None:
         return count_by_eflomal(pairs)
-    teacher = load_encoder(pipeline.teacher)
-    return count_by_transport(pairs, teacher, teacher)
+    encoder = load_encoder(teacher)
+    return count_by_transport(pairs, encoder, encoder)

@@ -9,7 +9,6 @@ from optical_ir.console import track
 from optical_ir.experiment import Task
 from optical_ir.files import sha256_file
 from optical_ir.pipeline import Pipeline, SystemRun
-from optical_ir.psq_lexicons import psq_lexicons
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.fusion import fuse_runs
 from optical_ir.retrieval.psq import search_psq
@@ -18,6 +17,7 @@ from optical_ir.stages import index_hash, read_json, student_settings, weights_h
 from optical_ir.training_data import read_language_lexicon
 
 ZERO_SHOT = "zero-shot"
+GLOSSED = "zero-shot-glossed"
 TEACHER = "teacher"
 BM25 = "bm25"
 DICTIONARY = "dictionary"
@@ -28,7 +28,7 @@ FUSION = "fusion"
 def run_systems(pipeline: Pipeline) -> dict[str, dict[str, SystemRun]]:
     """Run what is missing of an experiment; give the runs by task and system, in table order."""
     pipeline.check_inputs()
-    lexicons = psq_lexicons(pipeline)
+    lexicons = pipeline.psq_lexicons
     tasks = pipeline.experiment.tasks
     shown = track(tasks, "Tasks", len(tasks), progress=pipeline.progress)
     return {task.key: _run_task(pipeline, task, lexicons.get(task.query_lang)) for task in shown}
@@ -41,9 +41,11 @@ def _run_task(pipeline: Pipeline, task: Task, psq_lexicon: Path | None) -> dict[
     runs = {}
     for plan in pipeline.experiment.students:
         for system, student in pipeline.experiment.students_of(plan, task):
-            encoder = pipeline.student(student)
-            runs[system] = _dense(pipeline, task, student.name, encoder, own)
+            encoder, gloss = pipeline.student(student), psq_lexicon if student.plan.gloss else None
+            runs[system] = _dense(pipeline, task, student.name, encoder, own, gloss)
     runs[ZERO_SHOT] = _dense(pipeline, task, ZERO_SHOT, pipeline.teacher, own)
+    if psq_lexicon is not None and any(p.gloss for p in pipeline.experiment.students.values()):
+        runs[GLOSSED] = _dense(pipeline, task, GLOSSED, pipeline.teacher, own, psq_lexicon)
     for name, queries in translated.items():
         system = f"{TEACHER}-{name}"
         runs[system] = _dense(pipeline, task, system, pipeline.teacher, queries)
@@ -96,17 +98,26 @@ def _fused(
 
 
 def _dense(
-    pipeline: Pipeline, task: Task, system: str, encoder: Path, queries: Sequence[Query]
+    pipeline: Pipeline,
+    task: Task,
+    system: str,
+    encoder: Path,
+    queries: Sequence[Query],
+    gloss: Path | None = None,
 ) -> SystemRun:
     folder = pipeline.index_folder(task.collection)
-
-    def search() -> dict[str, list[ScoredDoc]]:
-        return search_with(str(encoder), folder, queries, k=pipeline.experiment.hits)
-
     settings = {
         "encoder": weights_hash(encoder),
         "index": index_hash(folder),
     }
+    if gloss is not None:
+        settings |= {"gloss": sha256_file(gloss)}
+
+    def search() -> dict[str, list[ScoredDoc]]:
+        lexicon = read_probabilistic_lexicon(gloss) if gloss is not None else None
+        k = pipeline.experiment.hits
+        return search_with(str(encoder), folder, queries, k=k, lexicon=lexicon)
+
     student = student_settings(encoder)
     return pipeline.make_run(task, system, queries, settings, search, student=student)
 

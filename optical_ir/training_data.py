@@ -1,7 +1,7 @@
 """What the students of an experiment learn from: parts of bitext, or code-switched queries."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import ceil
 from pathlib import Path
@@ -12,12 +12,14 @@ from optical_ir.collections import (
     Lexicon,
     read_bitext_sources,
     read_lexicon,
+    read_probabilistic_lexicon,
     sample_pairs,
     select_like,
 )
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.experiment import Experiment, Student, StudentPlan
 from optical_ir.files import sha256_file
+from optical_ir.glosses import add_gloss
 from optical_ir.records import BitextPair
 from optical_ir.training import BitextPart, CodeSwitcher
 from optical_ir.trec import read_topics
@@ -41,16 +43,27 @@ def read_language_bitext(
     return pairs
 
 
-def bitext_parts(experiment: Experiment, data: Path, student: Student) -> list[BitextPart]:
-    """Give the bitext of a student's languages, each drawn from by its share."""
+def bitext_parts(
+    experiment: Experiment, data: Path, student: Student, lexicons: Mapping[str, Path]
+) -> list[BitextPart]:
+    """Give the bitext of a student's languages, each drawn from by its share.
+
+    Parameters
+    ----------
+    lexicons : mapping of str to Path
+        Files of translation probabilities by language, for a student with `gloss`.
+    """
     parts = []
     for language in student.languages:
+        lexicon = read_probabilistic_lexicon(lexicons[language]) if student.plan.gloss else None
         for file, share in experiment.languages[language].shares().items():
             sources = read_language_bitext(experiment, data, language, file)
             pairs = _choose(list(sources), data, student.plan)
             origins = [sources[pair] for pair in pairs]
             if student.plan.misaligned:
                 pairs = misalign(pairs, student.plan.misaligned, seed=student.settings.seed)
+            if lexicon is not None:
+                pairs = [pair._replace(source=add_gloss(pair.source, lexicon)) for pair in pairs]
             part = BitextPart(file, pairs, share)
             if student.plan.source_exponent < 1:
                 least = _LEAST_BATCHES * student.settings.batch_size
@@ -104,8 +117,16 @@ def balance_sources(
     ]
 
 
-def settings_of_training(experiment: Experiment, data: Path, student: Student) -> dict[str, Any]:
-    """Give all that decides what a student becomes, but for its teacher; files by their hashes."""
+def settings_of_training(
+    experiment: Experiment, data: Path, student: Student, lexicons: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Give all that decides what a student becomes, but for its teacher; files by their hashes.
+
+    Parameters
+    ----------
+    lexicons : mapping of str to Path
+        See `bitext_parts`.
+    """
     languages = {name: experiment.languages[name] for name in student.languages}
     settings: dict[str, Any] = {
         "languages": student.languages,
@@ -113,17 +134,19 @@ def settings_of_training(experiment: Experiment, data: Path, student: Student) -
     }
     plan, usual = student.plan, StudentPlan()
     if plan.switch_on is not None:
-        lexicons = [item.lexicon for item in languages.values() if item.lexicon is not None]
+        files = [item.lexicon for item in languages.values() if item.lexicon is not None]
         return settings | {
             "switch_on": plan.switch_on,
             "switch_probability": plan.switch_probability,
-            "lexicons": {file: sha256_file(data / file) for file in lexicons},
+            "lexicons": {file: sha256_file(data / file) for file in files},
         }
     chosen = {
         key: getattr(plan, key)
         for key in ("max_pairs", "source_exponent", "misaligned")
         if getattr(plan, key) != getattr(usual, key)
     }
+    if plan.gloss:
+        chosen["gloss"] = {name: sha256_file(lexicons[name]) for name in student.languages}
     if plan.like is not None:
         sha256 = sha256_file(data / plan.like)
         chosen["like"] = {"topics": plan.like, "sha256": sha256, "share": plan.like_share}

@@ -761,6 +761,80 @@ def test_a_lexicon_of_another_aligner_is_refused_before_any_work(changed, monkey
     assert times(pipeline.output) == before
 
 
+@pytest.fixture
+def glossed(data, changed, monkeypatch):
+    """Give a pipeline whose student reads glosses, and a list of what its searches are asked."""
+    (data / "psq.tsv").write_text("paka\tcat\t0.9\nkubwa\tbig\t0.6\n")
+    asked = []
+
+    def search(encoder, folder, queries, *, k, lexicon):
+        words = dict(lexicon.probabilities("paka")) if lexicon is not None else None
+        asked.append((Path(encoder).name, queries[0].text, words))
+        return search_with(encoder, folder, queries, k=k, lexicon=lexicon)
+
+    monkeypatch.setattr("optical_ir.systems.search_with", search)
+    monkeypatch.setattr("optical_ir.systems.search_psq", lambda index, queries, _, k: {})
+    old = 'bitext = "bitext.tsv"\n\n[students.optical]\n'
+    new = 'bitext = "bitext.tsv"\npsq_lexicon = "psq.tsv"\n\n[students.optical]\ngloss = true\n'
+    return changed(old, new), asked
+
+
+def test_a_student_with_glosses_reads_them_in_training_and_in_search(data, glossed):
+    pipeline, asked = glossed
+    (runs,) = run_systems(pipeline).values()
+    own, lexicon = "paka ona ndege", {"cat": 0.9}
+    assert asked[:3] == [
+        ("optical-sw", own, lexicon),
+        ("teacher", own, None),
+        ("teacher", own, lexicon),
+    ]
+    assert {(name, words) for name, _, words in asked[3:]} == {("teacher", None)}
+    assert list(runs)[:3] == ["optical", "zero-shot", "zero-shot-glossed"]
+    student = pipeline.output / "students" / "optical-sw"
+    settings = read_description(student)["origin"]["settings"]
+    sha256 = sha256_file(data / "psq.tsv")
+    assert settings["gloss"] == {"sw": sha256}
+    assert settings["settings"]["max_length"] == 128
+    glosses = {name: run.origin["settings"].get("gloss") for name, run in runs.items()}
+    assert {name for name, found in glosses.items() if found == sha256} == {
+        "optical",
+        "zero-shot-glossed",
+    }
+    experiment = pipeline.experiment
+    ((_, plan),) = experiment.students_of("optical", experiment.tasks[0])
+    (part,) = bitext_parts(experiment, data, plan, pipeline.psq_lexicons)
+    pairs = {pair.source: pair.target for pair in part.pairs}
+    assert pairs["paka na mbwa cat na mbwa"] == "cat and dog"
+    assert pairs["maji na mbwa"] == "water and dog"
+
+
+def test_a_student_of_other_glosses_is_refused_and_nothing_is_done_twice(data, glossed):
+    pipeline, asked = glossed
+    run_systems(pipeline)
+    before, n_asked = times(pipeline.output), len(asked)
+    run_systems(pipeline)
+    assert (times(pipeline.output), len(asked)) == (before, n_asked)
+    (data / "psq.tsv").write_text("paka\tcat\t0.8\n")
+    with pytest.raises(ConfigError, match=r"optical-sw was made with other settings \(gloss\)"):
+        run_systems(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("gloss = true", "gloss: expected a psq_lexicon of sw, or a psq_aligner"),
+        ('gloss = true\nswitch_on = "english"', "expected gloss or switch_on, found both"),
+    ],
+)
+def test_glosses_need_translation_probabilities_and_bitext(changed, line, message):
+    lexicon = 'bitext = "bitext.tsv"\nlexicon = "dict.tsv"'
+    with pytest.raises(ConfigError, match=message):
+        changed(
+            'bitext = "bitext.tsv"\n\n[students.optical]',
+            f"{lexicon}\n\n[students.optical]\n{line}",
+        )
+
+
 def test_switched_rows_are_as_many_as_the_steps_need_and_of_both_languages(data, with_lexicon):
     _, file = with_lexicon
     experiment = read_experiment(file)
@@ -788,7 +862,7 @@ def test_fewer_pairs_are_among_more(data, changed):
     for number in (5, 12):
         experiment = changed("each = true", f"each = true\nmax_pairs = {number}").experiment
         ((_, student),) = experiment.students_of("optical", experiment.tasks[0])
-        (part,) = bitext_parts(experiment, data, student)
+        (part,) = bitext_parts(experiment, data, student, {})
         kept.append(set(part.pairs))
         assert len(part.pairs) == number
     assert kept[0] < kept[1]
@@ -799,7 +873,7 @@ def test_a_student_of_noisy_bitext_gets_the_english_of_other_pairs(data, changed
     for line in ("", "misaligned = 0.5"):
         experiment = changed("each = true", f"each = true\n{line}").experiment
         ((_, student),) = experiment.students_of("optical", experiment.tasks[0])
-        parts += bitext_parts(experiment, data, student)
+        parts += bitext_parts(experiment, data, student, {})
     clean, noisy = (part.pairs for part in parts)
     assert [pair.source for pair in clean] == [pair.source for pair in noisy]
     n_other = sum(ours != theirs for ours, theirs in zip(clean, noisy, strict=True))
@@ -819,7 +893,7 @@ def test_bitext_is_cut_to_what_is_like_queries_and_its_sources_are_balanced(data
     chosen = 'like = "tiny/topics.en.tsv"\nlike_share = 0.9\nsource_exponent = 0'
     experiment = changed(old, f"{new}\n{chosen}").experiment
     ((_, student),) = experiment.students_of("optical", experiment.tasks[0])
-    parts = bitext_parts(experiment, data, student)
+    parts = bitext_parts(experiment, data, student, {})
     assert {part.name: part.share for part in parts} == {
         "sourced.tsv, odd": 0.5,
         "sourced.tsv, even": 0.5,
@@ -834,7 +908,7 @@ def test_what_chooses_bitext_decides_what_a_student_becomes(data, changed):
     for line in lines:
         experiment = changed("each = true", f"each = true\n{line}").experiment
         ((_, student),) = experiment.students_of("optical", experiment.tasks[0])
-        found.append(json.dumps(settings_of_training(experiment, data, student)))
+        found.append(json.dumps(settings_of_training(experiment, data, student, {})))
     assert len(set(found)) == len(lines)
 
 

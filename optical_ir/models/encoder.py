@@ -32,6 +32,8 @@ from optical_ir.models.embedded import (
     QUERY_PROMPT,
     embedded_checkpoint,
 )
+from optical_ir.models.folder import read_description
+from optical_ir.models.lengths import read_up_to
 from optical_ir.models.trust import ONLY_SAFETENSORS, check_checkpoint
 from optical_ir.texts import check_texts
 
@@ -157,6 +159,9 @@ def _load_adapted(folder: Path, given: dict[str, str], device: str | None) -> Mu
             "Move a student together with its teacher, or put that there."
         ) from err
     merge_adapter(encoder, folder)
+    # A whole student has its length in its own files.
+    if length := (read_description(folder).get("settings") or {}).get("max_length"):
+        read_up_to(encoder, length)
     encoder.prompts.update(given)
     return encoder
 

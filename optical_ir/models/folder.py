@@ -49,6 +49,12 @@ def read_description(name: str | Path) -> dict[str, Any]:
         raise DataError(f"{path}: is not JSON ({err}). Take the folder from its source.") from err
 
 
+def learnt_glosses(name: str | Path) -> bool:
+    """Whether an encoder was trained on sentences with their glosses; see `optical_ir.glosses`."""
+    settings = (read_description(name).get("origin") or {}).get("settings") or {}
+    return bool(settings.get("gloss"))
+
+
 def write_description(folder: Path, description: dict[str, Any]) -> None:
     """Write `optical.json` into an encoder folder."""
     text = json.dumps(description, indent=2, ensure_ascii=False, default=str)

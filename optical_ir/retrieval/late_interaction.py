@@ -28,6 +28,7 @@ import numpy as np
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.files import read_json_object, write_folder
+from optical_ir.glosses import TranslationProbabilities
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Doc, Query, ScoredDoc
 from optical_ir.retrieval import lucene
@@ -215,6 +216,7 @@ def search_late(
     k: int = 1000,
     k1: float = 0.9,
     b: float = 0.4,
+    lexicon: TranslationProbabilities | None = None,
     batch_size: int = 32,
     max_length: int | None = None,
     device: str | None = None,
@@ -227,7 +229,13 @@ def search_late(
     _first_stage_texts(first_stage, queries, first_stage_queries)
     with LateInteractionIndex(folder) as index:
         vectors = encode_for(
-            index, encoder, queries, batch_size=batch_size, max_length=max_length, device=device
+            index,
+            encoder,
+            queries,
+            lexicon=lexicon,
+            batch_size=batch_size,
+            max_length=max_length,
+            device=device,
         )
         return index.search(
             queries,

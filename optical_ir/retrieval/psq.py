@@ -12,9 +12,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from optical_ir.errors import DataError
+from optical_ir.glosses import TranslationProbabilities
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.bm25 import Bm25Index
 from optical_ir.retrieval.lucene import TEXT, directory, lucene
@@ -26,13 +27,6 @@ _LEAST = 1e-9
 
 _NO_TERM = "\uffff"
 """In no index. Of a single term, Lucene would weight the score in place of the frequency."""
-
-
-class TranslationProbabilities(Protocol):
-    """What a probabilistic lexicon into the language of the index tells."""
-
-    def probabilities(self, word: str) -> Mapping[str, float]:
-        """Give the probability of each translation of a word; none if it is not there."""
 
 
 def search_psq(

@@ -1,5 +1,6 @@
 """Token embeddings of queries for an index: encoded by an encoder of its space, and checked."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 from sentence_transformers import MultiVectorEncoder
 
 from optical_ir.errors import ConfigError
+from optical_ir.glosses import GLOSSED_LENGTH, TranslationProbabilities, gloss_queries
 from optical_ir.models.encoder import (
     TokenVectors,
     embedding_dim,
@@ -14,8 +16,11 @@ from optical_ir.models.encoder import (
     fast_inference,
     load_encoder,
 )
-from optical_ir.models.folder import embedding_space
+from optical_ir.models.folder import embedding_space, learnt_glosses
+from optical_ir.models.lengths import read_up_to
 from optical_ir.records import Query
+
+logger = logging.getLogger(__name__)
 
 
 class VectorSpace(Protocol):
@@ -68,11 +73,18 @@ def encode_for(
     encoder: str,
     queries: Sequence[Query],
     *,
+    lexicon: TranslationProbabilities | None = None,
     batch_size: int = 32,
     max_length: int | None = None,
     device: str | None = None,
 ) -> list[TokenVectors]:
     """Encode queries with an encoder, given by name, that writes into the index's space.
+
+    Parameters
+    ----------
+    lexicon : TranslationProbabilities, optional
+        The encoder reads each query with its gloss by this lexicon, see `optical_ir.glosses`; of
+        both together as many tokens as they need, within what it can read.
 
     Raises
     ------
@@ -80,6 +92,12 @@ def encode_for(
         If the encoder writes into another embedding space than the index holds.
     """
     model = load_for(index, encoder, max_length=max_length, device=device)
+    if lexicon is not None:
+        queries = gloss_queries(queries, lexicon)
+        if max_length is None:
+            read_up_to(model, GLOSSED_LENGTH)
+    elif learnt_glosses(encoder):
+        logger.warning("%s learnt to read queries with glosses; give it a lexicon.", encoder)
     texts = [query.text for query in queries]
     return encode_queries(model, texts, batch_size=batch_size)
 

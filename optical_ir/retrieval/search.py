@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from optical_ir.glosses import TranslationProbabilities
 from optical_ir.models.encoder import TokenVectors, has_fast_bfloat16
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.gpu_scores import document_scores
@@ -271,11 +272,14 @@ def search_with(
     queries: Sequence[Query],
     *,
     k: int = 1000,
+    lexicon: TranslationProbabilities | None = None,
     batch_size: int = 32,
     max_length: int | None = None,
     device: str | None = None,
 ) -> dict[str, list[ScoredDoc]]:
     """Encode queries with an encoder, given by name, and search the index in `folder`.
+
+    See `encode_for`.
 
     Raises
     ------
@@ -286,6 +290,12 @@ def search_with(
     """
     index = MultiVectorIndex.open(folder)
     vectors = encode_for(
-        index, encoder, queries, batch_size=batch_size, max_length=max_length, device=device
+        index,
+        encoder,
+        queries,
+        lexicon=lexicon,
+        batch_size=batch_size,
+        max_length=max_length,
+        device=device,
     )
     return search_index(index, queries, vectors, k=k)

@@ -14,6 +14,7 @@ import torch
 
 from optical_ir.errors import DataError
 from optical_ir.files import iter_lines
+from optical_ir.glosses import TranslationProbabilities
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.code_kernels import (
@@ -193,6 +194,7 @@ def search_tokens(
     candidates: int | None = None,
     doc_ids: Path | None = None,
     threads: int | None = None,
+    lexicon: TranslationProbabilities | None = None,
     batch_size: int = 32,
     max_length: int | None = None,
     device: str | None = None,
@@ -203,6 +205,8 @@ def search_tokens(
     ----------
     candidates : int, optional
         See `search_two_stage`; exact search if not given.
+    lexicon : TranslationProbabilities, optional
+        See `encode_for`.
     doc_ids : Path, optional
         File of the documents that may be found, one id a line.
     threads : int, optional
@@ -221,7 +225,13 @@ def search_tokens(
     allowed = allow_docs(index, (line for _, line in lines)) if doc_ids else None
     with use_threads(threads) as n_threads:
         vectors = encode_for(
-            index, encoder, queries, batch_size=batch_size, max_length=max_length, device=device
+            index,
+            encoder,
+            queries,
+            lexicon=lexicon,
+            batch_size=batch_size,
+            max_length=max_length,
+            device=device,
         )
         if ann is None or candidates is None:
             return search_index(index, queries, vectors, k=k, allowed=allowed)

@@ -12,6 +12,7 @@ from optical_ir.errors import ConfigError
 from optical_ir.models.centering import normalize_position
 from optical_ir.models.dropout import set_dropout
 from optical_ir.models.encoder import embedding_dim
+from optical_ir.models.lengths import read_up_to
 from optical_ir.training.lora import add_adapters
 from optical_ir.training.settings import DistillationSettings
 from optical_ir.training.vocabulary import cut_word_embeddings, word_embeddings
@@ -60,6 +61,7 @@ def start_student(
         _project_into(student, embedding_dim(teacher))
     if settings.lora_rank > 0:
         add_adapters(student, settings)
+    read_up_to(student, settings.max_length)
     student.train()
     set_dropout(student, settings.dropout)
     if settings.rate_of_embeddings == 0:

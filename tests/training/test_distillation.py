@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -26,6 +25,7 @@ from optical_ir.models import (
     load_encoder,
     maxsim_scores,
     read_description,
+    save_teacher,
 )
 from optical_ir.records import BitextPair
 from optical_ir.training import DistillationSettings, PooledLoss, distil, read_log
@@ -188,17 +188,24 @@ def test_run_killed_after_the_last_step_goes_on(finished, teacher, bitext, tmp_p
 
 
 SCRIPT = """
-import json, sys
+import json, os, signal, sys
 from pathlib import Path
+from transformers import TrainerCallback
 from optical_ir.models import load_encoder
 from optical_ir.records import BitextPair
 from optical_ir.training import DistillationSettings, distil
+
+class Death(TrainerCallback):
+    def on_save(self, args, state, control, **kwargs):
+        if state.global_step == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 folder, given = Path(sys.argv[1]), json.loads(sys.stdin.read())
 teacher = load_encoder(given["teacher"], device="cpu", query_prompt="query: ",
                        document_prompt="passage: ")
 bitext = [BitextPair(*pair) for pair in given["bitext"]]
-distil(teacher, bitext, folder, settings=DistillationSettings(**given["settings"]))
+distil(teacher, bitext, folder, settings=DistillationSettings(**given["settings"]),
+       callbacks=[Death()])
 """
 
 
@@ -209,28 +216,39 @@ def test_killed_process_goes_on_to_the_same_bytes(finished, plain_folder, bitext
     given = {"teacher": str(plain_folder), "bitext": bitext, "settings": settings}
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
 
-    def start():
-        process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(output)],
-            stdin=subprocess.PIPE,
+    def start(dies_at):
+        return subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(output), str(dies_at)],
+            input=json.dumps(given),
             text=True,
             env=environment,
-        )
-        process.stdin.write(json.dumps(given))
-        process.stdin.close()
-        return process
+            timeout=240,
+        ).returncode
 
-    process = start()
-    checkpoint = tmp_path / "student.tmp" / "checkpoints" / "checkpoint-3"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    assert start(dies_at=3) == -signal.SIGKILL
     assert not output.exists()
-    assert start().wait(timeout=120) == 0
+    assert start(dies_at=0) == 0
     assert weights(output) == weights(finished)
     assert log_of(output) == log_of(finished)
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+@pytest.mark.parametrize(("max_length", "kept"), [(16, 20), (48, 48)])
+def test_a_student_reads_queries_as_long_as_its_sentences_were(
+    plain_folder, tmp_path, bitext, lora_rank, max_length, kept
+):
+    encoder = load_encoder(plain_folder, query_length=20)
+    save_teacher(encoder, tmp_path / "teacher", origin={})
+    settings = {"max_steps": 1, "max_length": max_length, "lora_rank": lora_rank}
+    distil(
+        load_encoder(tmp_path / "teacher"),
+        bitext,
+        tmp_path / "student",
+        settings=dataclasses.replace(SETTINGS, **settings),
+        base=tmp_path / "teacher",
+    )
+    assert load_encoder(tmp_path / "student")[0].query_length == kept
+    assert load_encoder(tmp_path / "teacher")[0].query_length == 20
 
 
 def test_teacher_is_not_changed_and_nothing_printed(

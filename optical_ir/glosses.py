@@ -1,0 +1,59 @@
+"""Glosses: a query followed by its translation word by word, for encoders that know it badly.
+
+An encoder of many languages reads the foreign words as well as it can, and beside them English ones
+that it knows well. What a wrong translation does harm is bounded, as the foreign words are still
+there.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from optical_ir.records import Query
+from optical_ir.words import WORD
+
+GLOSSED_LENGTH = 128
+"""Tokens kept of a glossed query, which has about twice as many as the query alone."""
+
+
+class TranslationProbabilities(Protocol):
+    """What a probabilistic lexicon into English tells."""
+
+    def probabilities(self, word: str) -> Mapping[str, float]:
+        """Give the probability of each translation of a word; none if it is not there."""
+
+
+def add_gloss(text: str, lexicon: TranslationProbabilities) -> str:
+    """Append to a text the likeliest translation of each of its words.
+
+    Words that the lexicon does not have, as most names, are repeated as they are, so that the
+    gloss reads as one text. A text without a word that the lexicon has stays as it is.
+
+    Parameters
+    ----------
+    lexicon : TranslationProbabilities
+        From the language of `text`, such as `optical_ir.collections.ProbabilisticLexicon`.
+
+    Examples
+    --------
+    >>> from optical_ir.collections import ProbabilisticLexicon, TranslationProbability
+    >>> rows = [TranslationProbability("paka", "cat", 0.9), TranslationProbability("ni", "is", 1)]
+    >>> add_gloss("Paka ni nani, Asha?", ProbabilisticLexicon(rows))
+    'Paka ni nani, Asha? cat is nani Asha'
+    """
+    words = [found[0] for found in WORD.finditer(text)]
+    translations = [_likeliest(word, lexicon) for word in words]
+    if not any(translations):
+        return text
+    gloss = (found or word for word, found in zip(words, translations, strict=True))
+    return " ".join([text, *gloss])
+
+
+def gloss_queries(queries: Iterable[Query], lexicon: TranslationProbabilities) -> list[Query]:
+    """Append its gloss to each query; see `add_gloss`."""
+    return [query._replace(text=add_gloss(query.text, lexicon)) for query in queries]
+
+
+def _likeliest(word: str, lexicon: TranslationProbabilities) -> str | None:
+    found = lexicon.probabilities(word)
+    # Of equals the first by alphabet, so that a gloss does not depend on the order of a file.
+    return min(found, key=lambda english: (-found[english], english)) if found else None
