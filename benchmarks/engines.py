@@ -163,7 +163,7 @@ def print_batches(case: Case, candidates: int, threads: int, rounds: int) -> Non
     import numpy as np
     import torch
 
-    from optical_ir.models.encoder import has_fast_bfloat16
+    from optical_ir.models.precision import has_fast_bfloat16
     from optical_ir.records import Query
     from optical_ir.retrieval.search import search_index
     from optical_ir.retrieval.token_ann import TokenAnn

@@ -37,7 +37,7 @@ def make_step(loss: Any, features: Features, settings: Any) -> Callable[[], obje
     """One optimiser step on always the same batch."""
     import torch
 
-    from optical_ir.models.encoder import has_fast_bfloat16
+    from optical_ir.models.precision import has_fast_bfloat16
 
     weights = [weight for weight in loss.model.parameters() if weight.requires_grad]
     # A learning rate of 0 costs the same and leaves the problem as it is from round to round.

@@ -78,7 +78,7 @@ def main() -> None:
     options = parse_options(__doc__, rounds=7, add=_add_options)
     import torch
 
-    from optical_ir.models.encoder import has_fast_bfloat16
+    from optical_ir.models.precision import has_fast_bfloat16
 
     both = ["bfloat16", "float32"]
     fast = has_fast_bfloat16(torch.device("cpu"))

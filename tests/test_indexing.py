@@ -12,7 +12,7 @@ def test_the_space_is_that_of_the_weights_before_they_are_cast(
     plain_folder, tmp_path, monkeypatch, is_fast
 ):
     """An encoder without an `optical.json` is known by its weights."""
-    monkeypatch.setattr("optical_ir.models.encoder.has_fast_bfloat16", lambda device: is_fast)
+    monkeypatch.setattr("optical_ir.models.precision.has_fast_bfloat16", lambda device: is_fast)
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "corpus.jsonl").write_text('{"id": "new", "contents": "the red dog"}\n')
 

@@ -7,11 +7,11 @@ from optical_ir.models.encoder import (
     embedding_dim,
     encode_documents,
     encode_queries,
-    fast_inference,
     load_encoder,
 )
 from optical_ir.models.folder import embedding_space, read_description, save_teacher
 from optical_ir.models.maxsim import maxsim_scores
+from optical_ir.models.precision import fast_inference
 from optical_ir.models.single_vector import load_single_vector
 
 __all__ = [

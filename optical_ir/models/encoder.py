@@ -8,10 +8,8 @@ training: its own token vectors, normalised, with prefix, special and punctuatio
 
 import os
 import string
-import time
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +46,6 @@ QUERY_LENGTH = 64
 
 DOCUMENT_LENGTH = 180
 """Tokens kept of a document, as in ColBERT (Khattab and Zaharia 2020, section 4.1)."""
-
-_WORTHWHILE = 1.2
-"""Speed-up of bfloat16 below which float32 is kept; what was seen is 1.8, or below 1."""
 
 WORD_MARKS = ("\u2581", "\u0120", "##")
 """What tokenizers write before a piece that starts a word, or before one that does not."""
@@ -303,44 +298,9 @@ def check_vectors(rows: Iterable[npt.NDArray[np.float32]]) -> None:
         )
 
 
-def fast_inference(encoder: MultiVectorEncoder) -> MultiVectorEncoder:
-    """Cast the encoder, in place, to bfloat16 where that is faster; agrees to three digits."""
-    return encoder.to(torch.bfloat16) if has_fast_bfloat16(encoder.device) else encoder
-
-
 def embedding_dim(encoder: MultiVectorEncoder) -> int:
     """Width of the encoder's token embeddings."""
     dim = encoder.get_embedding_dimension()
     if dim is None:
         raise ConfigError("The encoder does not tell the width of its token embeddings.")
     return dim
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 products are faster than float32 ones on this device."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # Elsewhere bfloat16 is emulated, which is slower than float32.
-    return (
-        device.type == "cpu"
-        and bool(torch.cpu._is_avx512_bf16_supported())
-        and _bfloat16_speed_up() > _WORTHWHILE
-    )
-
-
-@cache
-def _bfloat16_speed_up() -> float:
-    """Time of a float32 product of a small BERT's size over that of a bfloat16 one.
-
-    Measured, because some processors have the instructions and are slower with them.
-    """
-    times = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        tokens, weights = torch.ones(256, 384, dtype=dtype), torch.ones(384, 1536, dtype=dtype)
-        rounds = []
-        for _ in range(10):
-            start = time.perf_counter()
-            torch.mm(tokens, weights)
-            rounds.append(time.perf_counter() - start)
-        times[dtype] = min(rounds)
-    return times[torch.float32] / times[torch.bfloat16]

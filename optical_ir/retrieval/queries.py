@@ -13,11 +13,11 @@ from optical_ir.models.encoder import (
     TokenVectors,
     embedding_dim,
     encode_queries,
-    fast_inference,
     load_encoder,
 )
 from optical_ir.models.folder import embedding_space, learnt_glosses
 from optical_ir.models.lengths import read_up_to
+from optical_ir.models.precision import fast_inference
 from optical_ir.records import Query
 
 logger = logging.getLogger(__name__)

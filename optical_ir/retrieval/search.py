@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from optical_ir.glosses import TranslationProbabilities
-from optical_ir.models.encoder import TokenVectors, has_fast_bfloat16
+from optical_ir.models.encoder import TokenVectors
+from optical_ir.models.precision import has_fast_bfloat16
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.gpu_scores import document_scores
 from optical_ir.retrieval.index import MultiVectorIndex

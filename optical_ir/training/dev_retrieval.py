@@ -8,13 +8,9 @@ import numpy.typing as npt
 import torch
 from sentence_transformers import MultiVectorEncoder
 
-from optical_ir.models.encoder import (
-    TokenVectors,
-    encode_documents,
-    encode_queries,
-    has_fast_bfloat16,
-)
+from optical_ir.models.encoder import TokenVectors, encode_documents, encode_queries
 from optical_ir.models.maxsim import maxsim_scores
+from optical_ir.models.precision import has_fast_bfloat16
 from optical_ir.records import BitextPair
 from optical_ir.training.triples import Triples
 

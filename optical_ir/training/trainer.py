@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PrinterCallback, TrainerCallback
 
 from optical_ir.files import read_json_object
-from optical_ir.models.encoder import has_fast_bfloat16
+from optical_ir.models.precision import has_fast_bfloat16
 from optical_ir.training.processes import check_batch_size, count_processes, is_first_process
 from optical_ir.training.settings import DistillationSettings
 from optical_ir.training.teacher_settings import TeacherSettings

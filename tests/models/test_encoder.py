@@ -12,7 +12,6 @@ from transformers import AutoModel, AutoTokenizer
 
 from optical_ir.errors import ConfigError
 from optical_ir.models import embedding_dim, encode_documents, encode_queries, load_encoder
-from optical_ir.models import encoder as encoder_module
 from optical_ir.models.encoder import unscored_tokens
 
 TEXTS = ["the red dog sees a cat.", "old water (near) the house!", "q", "paka mbwa"]
@@ -222,21 +221,3 @@ def test_more_tokens_than_the_model_can_read_are_refused(plain_folder):
 def test_a_path_that_is_no_folder_is_refused_without_asking_a_hub(name):
     with pytest.raises(ConfigError, match="expected a folder, found none"):
         load_encoder(name)
-
-
-@pytest.mark.parametrize(
-    ("has_instructions", "speed_up", "is_fast"),
-    [(True, 1.8, True), (True, 0.7, False), (False, 1.8, False)],
-)
-def test_bfloat16_is_used_where_it_was_measured_to_be_faster(
-    monkeypatch, has_instructions, speed_up, is_fast
-):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_instructions)
-    monkeypatch.setattr(encoder_module, "_bfloat16_speed_up", lambda: speed_up)
-    assert encoder_module.has_fast_bfloat16(torch.device("cpu")) == is_fast
-
-
-def test_measured_speed_up_is_a_ratio_that_stays():
-    measured = encoder_module._bfloat16_speed_up()
-    assert measured > 0
-    assert encoder_module._bfloat16_speed_up() == measured
