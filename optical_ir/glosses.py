@@ -5,11 +5,12 @@ that it knows well. What a wrong translation does harm is bounded, as the foreig
 there.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from optical_ir.records import Query
-from optical_ir.words import WORD
+from optical_ir.records import BitextPair, Query
+from optical_ir.words import WORD, fold_word
 
 GLOSSED_LENGTH = 128
 """Tokens kept of a glossed query, which has about twice as many as the query alone."""
@@ -46,6 +47,32 @@ def add_gloss(text: str, lexicon: TranslationProbabilities) -> str:
         return text
     gloss = (found or word for word, found in zip(words, translations, strict=True))
     return " ".join([text, *gloss])
+
+
+def gloss_bitext(
+    pairs: Sequence[BitextPair], lexicon: TranslationProbabilities
+) -> list[BitextPair]:
+    """Append its gloss to the foreign side of each pair, for training; see `add_gloss`.
+
+    Words of a single pair count as unknown. A lexicon that was learned from these pairs has the
+    translation of such a word from that very pair, so it would be right too often: a student would
+    learn to trust glosses more than those of queries deserve.
+    """
+    n_pairs = Counter(
+        word for pair in pairs for word in {fold_word(w) for w in WORD.findall(pair.source)}
+    )
+    common = _CommonWords(lexicon, {word for word, n in n_pairs.items() if n > 1})
+    return [pair._replace(source=add_gloss(pair.source, common)) for pair in pairs]
+
+
+class _CommonWords:
+    """A lexicon of some words alone, given as `fold_word` writes them."""
+
+    def __init__(self, lexicon: TranslationProbabilities, words: Container[str]) -> None:
+        self._lexicon, self._words = lexicon, words
+
+    def probabilities(self, word: str) -> Mapping[str, float]:
+        return self._lexicon.probabilities(word) if fold_word(word) in self._words else {}
 
 
 def gloss_queries(queries: Iterable[Query], lexicon: TranslationProbabilities) -> list[Query]:

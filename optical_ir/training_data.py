@@ -19,7 +19,7 @@ from optical_ir.collections import (
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.experiment import Experiment, Student, StudentPlan
 from optical_ir.files import sha256_file
-from optical_ir.glosses import add_gloss
+from optical_ir.glosses import gloss_bitext
 from optical_ir.records import BitextPair
 from optical_ir.training import BitextPart, CodeSwitcher
 from optical_ir.trec import read_topics
@@ -63,7 +63,7 @@ def bitext_parts(
             if student.plan.misaligned:
                 pairs = misalign(pairs, student.plan.misaligned, seed=student.settings.seed)
             if lexicon is not None:
-                pairs = [pair._replace(source=add_gloss(pair.source, lexicon)) for pair in pairs]
+                pairs = gloss_bitext(pairs, lexicon)
             part = BitextPart(file, pairs, share)
             if student.plan.source_exponent < 1:
                 least = _LEAST_BATCHES * student.settings.batch_size

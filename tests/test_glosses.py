@@ -5,8 +5,8 @@ import random
 import pytest
 
 from optical_ir.collections import ProbabilisticLexicon, TranslationProbability
-from optical_ir.glosses import add_gloss, gloss_queries
-from optical_ir.records import Query
+from optical_ir.glosses import add_gloss, gloss_bitext, gloss_queries
+from optical_ir.records import BitextPair, Query
 
 ROWS = [
     TranslationProbability("paka", "cat", 0.7),
@@ -54,3 +54,18 @@ def test_queries_keep_their_ids_and_their_order():
         Query("q1", "Asha"),
         Query("q3", "mdogo small"),
     ]
+
+
+def test_in_training_a_word_of_a_single_pair_counts_as_unknown():
+    pairs = [
+        BitextPair("Paka mdogo", "A small cat"),
+        BitextPair("paka wa ma'aikata paka", "The cats of the workers"),
+        BitextPair("Asha", "Asha"),
+    ]
+    assert gloss_bitext(pairs, LEXICON) == [
+        BitextPair("Paka mdogo cat mdogo", "A small cat"),
+        BitextPair("paka wa ma'aikata paka cat wa ma'aikata cat", "The cats of the workers"),
+        BitextPair("Asha", "Asha"),
+    ]
+    twice = [*pairs, BitextPair("MDOGO", "Small")]
+    assert gloss_bitext(twice, LEXICON)[0].source == "Paka mdogo cat small"

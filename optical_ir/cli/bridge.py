@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from optical_ir.cli.options import BatchSize, Device, Encoder, Output, Overwrite, Topics
+from optical_ir.cli.options import BatchSize, Device, Encoder, Lexicon, Output, Overwrite, Topics
 from optical_ir.console import make_progress, track
 from optical_ir.errors import ConfigError
 
@@ -113,6 +113,7 @@ def encode_queries(
     encoder: Encoder,
     topics: Topics,
     output: Output,
+    lexicon: Lexicon = None,
     batch_size: BatchSize = 32,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -120,12 +121,14 @@ def encode_queries(
     """Write queries as vectors, for Pyserini's --encoded-queries and for Lucene's dense search.
 
     The folder has topics.tsv, embedding.pkl and vectors.tsv. The vectors are those that
-    `python -m encoders` gives with the same encoder.
+    `python -m encoders` gives with the same encoder. With a lexicon the queries in topics.tsv have
+    their glosses.
     """
     import numpy as np
 
-    from optical_ir.collections import load_queries
+    from optical_ir.collections import load_queries, read_probabilistic_lexicon
     from optical_ir.files import check_output
+    from optical_ir.glosses import gloss_queries
     from optical_ir.models import load_single_vector
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.encoded_queries import check_query_ids, write_encoded_queries
@@ -133,6 +136,8 @@ def encode_queries(
     check_output(output, overwrite=overwrite)
     queries = load_queries(topics)
     check_query_ids(queries)
+    if lexicon:
+        queries = gloss_queries(queries, read_probabilistic_lexicon(lexicon))
     model = load_single_vector(encoder, device=device)
     starts = range(0, len(queries), batch_size)
     with make_progress() as progress:
@@ -143,7 +148,8 @@ def encode_queries(
             ]
         )
     write_encoded_queries(queries, vectors, output, overwrite=overwrite)
-    write_origin(output, settings={"encoder": encoder, "topics": topics}, inputs={"topics": topics})
+    given = {"topics": topics} | ({"lexicon": lexicon} if lexicon else {})
+    write_origin(output, settings={"encoder": encoder, **given}, inputs=given)
 
 
 def index_vectors(

@@ -6,7 +6,15 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from optical_ir.cli.options import BatchSize, CollectionName, Device, Encoder, Output, Overwrite
+from optical_ir.cli.options import (
+    BatchSize,
+    CollectionName,
+    Device,
+    Encoder,
+    Lexicon,
+    Output,
+    Overwrite,
+)
 from optical_ir.console import make_progress, track
 
 _T = TypeVar("_T")
@@ -135,6 +143,7 @@ def distil(
     ],
     query_lang: Annotated[str, typer.Option(help="Language of the queries: sw, swa, ...")],
     output: Output,
+    lexicon: Lexicon = None,
     student: Annotated[
         str | None, typer.Option(help="Start from this encoder instead of the teacher.")
     ] = None,
@@ -170,8 +179,9 @@ def distil(
 
     After a kill the same command goes on from the last checkpoint.
     """
-    from optical_ir.collections import read_bitext
-    from optical_ir.files import check_output
+    from optical_ir.collections import read_bitext, read_probabilistic_lexicon
+    from optical_ir.files import check_output, sha256_file
+    from optical_ir.glosses import GLOSSED_LENGTH, gloss_bitext
     from optical_ir.languages import normalize_language
     from optical_ir.models import embedding_space, load_encoder
     from optical_ir.provenance import describe_origin
@@ -192,12 +202,18 @@ def distil(
         "dev_pairs": dev_pairs,
         "seed": seed,
     }
-    settings = _read_settings(DistillationSettings, config, flags)
+    usual = {"max_length": GLOSSED_LENGTH} if lexicon else {}
+    settings = _read_settings(DistillationSettings, config, flags, usual)
     check_output(output, overwrite=overwrite)
     language = normalize_language(query_lang)
     pairs = read_bitext(bitext, query_lang=language)
+    if lexicon:
+        pairs = gloss_bitext(pairs, read_probabilistic_lexicon(lexicon))
+    inputs = {"bitext": bitext} | ({"lexicon": lexicon} if lexicon else {})
     encoder = load_encoder(teacher, device=device)
     origin = {"teacher": teacher, "query_lang": language, "student": student, **asdict(settings)}
+    if lexicon:
+        origin["gloss"] = {language: sha256_file(lexicon)}
     with make_progress() as progress:
         run_distillation(
             encoder,
@@ -207,17 +223,22 @@ def distil(
             student=load_encoder(student, device=device) if student else None,
             base=teacher,
             space=embedding_space(teacher, encoder),
-            origin=describe_origin(settings=origin, inputs={"bitext": bitext}),
+            origin=describe_origin(settings=origin, inputs=inputs),
             overwrite=overwrite,
             progress=progress,
         )
 
 
-def _read_settings(kind: type[_T], config: Path | None, flags: dict[str, Any]) -> _T:
-    """Fill settings from a TOML file and the flags that are given; these win."""
+def _read_settings(
+    kind: type[_T],
+    config: Path | None,
+    flags: dict[str, Any],
+    usual: dict[str, Any] | None = None,
+) -> _T:
+    """Fill settings from the flags that are given, then a TOML file, then what is usual."""
     from optical_ir.files import read_toml
     from optical_ir.toml import from_table
 
     given = {name: value for name, value in flags.items() if value is not None}
-    table = {**(read_toml(config) if config else {}), **given}
+    table = {**(usual or {}), **(read_toml(config) if config else {}), **given}
     return from_table(kind, str(config or "settings"), table)

@@ -36,6 +36,13 @@ CollectionName = Annotated[
 ]
 Output = Annotated[Path, typer.Option(help="Where to write; must not exist.")]
 Topics = Annotated[str, typer.Option(help="TSV file (query_id TAB query), or an ir_datasets id.")]
+Lexicon = Annotated[
+    Path | None,
+    typer.Option(
+        help="Translation probabilities (foreign TAB English TAB probability): the encoder reads "
+        "each foreign text with its gloss."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Texts a forward pass.")]
 Device = Annotated[

@@ -9,6 +9,7 @@ from optical_ir.cli.options import (
     BatchSize,
     Device,
     Encoder,
+    Lexicon,
     MaxLength,
     Output,
     Overwrite,
@@ -28,8 +29,9 @@ def search(
     lexicon: Annotated[
         Path | None,
         typer.Option(
-            help="Of BM25: translation probabilities (foreign TAB English TAB probability), for "
-            "probabilistic structured queries."
+            help="Translation probabilities (foreign TAB English TAB probability): with them an "
+            "encoder reads each query with its gloss, and BM25 asks probabilistic structured "
+            "queries."
         ),
     ] = None,
     hits: Annotated[int, typer.Option(min=1, help="Documents a query.")] = 1000,
@@ -68,7 +70,7 @@ def search(
     overwrite: Overwrite = False,
 ) -> None:
     """Search an index and write a TREC run: MaxSim, BM25, or late interaction in Lucene."""
-    from optical_ir.collections import load_queries
+    from optical_ir.collections import load_queries, read_probabilistic_lexicon
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.late_interaction import is_late_interaction_index, search_late
@@ -77,9 +79,8 @@ def search(
     from optical_ir.trec import write_run
 
     check_output(output, overwrite=overwrite)
-    name = _tag(tag or ("bm25-psq" if lexicon else None), encoder)
+    name = _tag(tag or (None if encoder or not lexicon else "bm25-psq"), encoder)
     late = is_late_interaction_index(index)
-    _check_lexicon(index, encoder, lexicon, late=late)
     _check_search(index, encoder, first_stage or first_stage_topics, late=late)
     if (candidates or doc_ids) and (late or encoder is None):
         raise ConfigError(
@@ -88,10 +89,12 @@ def search(
         )
     queries = load_queries(topics)
     others = load_queries(first_stage_topics) if first_stage_topics else None
+    translations = read_probabilistic_lexicon(lexicon) if lexicon else None
     settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
+    settings |= {"lexicon": lexicon}
     if encoder is None:
-        run = _search_words(index, queries, lexicon, k=hits, k1=k1, b=b)
-        settings |= {"k1": k1, "b": b, "lexicon": lexicon}
+        run = _search_words(index, queries, translations, k=hits, k1=k1, b=b)
+        settings |= {"k1": k1, "b": b}
     elif late:
         run = search_late(
             encoder,
@@ -103,6 +106,7 @@ def search(
             k=hits,
             k1=k1,
             b=b,
+            lexicon=translations,
             batch_size=batch_size,
             max_length=max_length,
             device=device,
@@ -118,6 +122,7 @@ def search(
             candidates=candidates,
             doc_ids=doc_ids,
             threads=threads,
+            lexicon=translations,
             batch_size=batch_size,
             max_length=max_length,
             device=device,
@@ -133,30 +138,16 @@ def search(
 
 
 def _search_words(
-    index: Path, queries: list[Any], lexicon: Path | None, *, k: int, k1: float, b: float
+    index: Path, queries: list[Any], translations: Any, *, k: int, k1: float, b: float
 ) -> dict[str, list[Any]]:
     """Search by BM25: the words of the queries, or their translations in a lexicon."""
-    from optical_ir.collections import read_probabilistic_lexicon
     from optical_ir.retrieval.bm25 import Bm25Index
     from optical_ir.retrieval.psq import search_psq
 
-    translations = read_probabilistic_lexicon(lexicon) if lexicon else None
     with Bm25Index(index) as lucene:
         if translations is None:
             return lucene.search(queries, k=k, k1=k1, b=b)
         return search_psq(lucene, queries, translations, k=k, k1=k1, b=b)
-
-
-def _check_lexicon(index: Path, encoder: str | None, lexicon: Path | None, *, late: bool) -> None:
-    from optical_ir.retrieval.index_description import is_multi_vector_index
-
-    is_bm25 = encoder is None and not late and not is_multi_vector_index(index)
-    if lexicon and not is_bm25:
-        found = f"encoder {encoder}" if encoder else "an index of token vectors"
-        raise ConfigError(
-            f"{index}: expected a BM25 index and no encoder for --lexicon, found {found}. Make "
-            "such an index with: optical-ir index, or leave the lexicon out."
-        )
 
 
 def _check_search(index: Path, encoder: str | None, first_stage: str | None, *, late: bool) -> None:
@@ -185,6 +176,7 @@ def rerank(
     encoder: Encoder,
     topics: Topics,
     output: Output,
+    lexicon: Lexicon = None,
     hits: Annotated[int, typer.Option(min=1, help="Documents a query that are scored.")] = 1000,
     tag: Annotated[
         str | None, typer.Option(help="Last column; the encoder's name if not given.")
@@ -195,7 +187,7 @@ def rerank(
     overwrite: Overwrite = False,
 ) -> None:
     """Rank the documents of a run anew, by exact MaxSim."""
-    from optical_ir.collections import load_queries
+    from optical_ir.collections import load_queries, read_probabilistic_lexicon
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.index import MultiVectorIndex
@@ -208,16 +200,23 @@ def rerank(
     name = _tag(tag, encoder)
     queries, first_stage, opened = load_queries(topics), read_run(run), MultiVectorIndex.open(index)
     vectors = encode_for(
-        opened, encoder, queries, batch_size=batch_size, max_length=max_length, device=device
+        opened,
+        encoder,
+        queries,
+        lexicon=read_probabilistic_lexicon(lexicon) if lexicon else None,
+        batch_size=batch_size,
+        max_length=max_length,
+        device=device,
     )
     reranked = rerank_run(opened, first_stage, queries, vectors, k=hits)
     write_run(output, reranked, tag=name, overwrite=overwrite)
     settings = {"index": index, "encoder": encoder, "hits": hits, "tag": name}
+    inputs: dict[str, Path | str | None] = {"run": run, "topics": topics, "lexicon": lexicon}
     facts = describe_sources(index=index, encoder=encoder, topics=topics)
     write_origin(
         output,
-        settings=settings | {"topics": topics, "max_length": max_length},
-        inputs={"run": run, "topics": topics},
+        settings=settings | {"topics": topics, "lexicon": lexicon, "max_length": max_length},
+        inputs={role: path for role, path in inputs.items() if path},
         facts=facts | {"sha256": sha256_text(output)},
         is_run=True,
     )

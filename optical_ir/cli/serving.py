@@ -29,6 +29,13 @@ def serve(
     bm25: Annotated[
         Path | None, typer.Option(help="BM25 index of the passages that `index` wrote.")
     ] = None,
+    lexicon: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="LANG=TSV, translation probabilities: the language's encoder reads queries with "
+            "their glosses; repeat."
+        ),
+    ] = None,
     translator: Annotated[
         list[str] | None,
         typer.Option(help="LANG=MODEL, for BM25: translates the language's queries; repeat."),
@@ -76,6 +83,7 @@ def serve(
         passages=passages,
         teacher=teacher,
         bm25=bm25,
+        lexicons=paths("--lexicon", lexicon),
         translators=serving.parse_pairs("--translator", translator or []),
         topics=paths("--topics", topics),
         translated_topics=paths("--translated-topics", translated_topics),

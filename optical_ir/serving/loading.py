@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 from sentence_transformers import MultiVectorEncoder
 
+from optical_ir.collections import read_probabilistic_lexicon
 from optical_ir.errors import ConfigError
+from optical_ir.glosses import GLOSSED_LENGTH
 from optical_ir.matches import load_index_teacher, open_docs
 from optical_ir.models import fast_inference
+from optical_ir.models.folder import learnt_glosses
+from optical_ir.models.lengths import read_up_to
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.queries import load_for
 from optical_ir.serving.passages import PassageStore
@@ -60,13 +64,20 @@ def load_systems(sources: Sources, *, should_stop: Callable[[], bool] = lambda: 
         go_on("the teacher")
         teacher = _load_teacher(index, sources)
         students = _load_students(index, sources, teacher, go_on)
+        lexicons = {k: read_probabilistic_lexicon(path) for k, path in sources.lexicons.items()}
         go_on("the rest")
         translations = load_translations(
             sources.topics, sources.translated_topics, sources.translators, device=sources.device
         )
         bm25 = _open_bm25(sources)
         systems = Systems(
-            index, students, passages, teacher=teacher, bm25=bm25, translations=translations
+            index,
+            students,
+            passages,
+            lexicons=lexicons,
+            teacher=teacher,
+            bm25=bm25,
+            translations=translations,
         )
         systems.warm_up()
         opened.pop_all()
@@ -113,6 +124,11 @@ def _load_students(
             logger.info("%s shares %d MB.", name, saved // _MEGABYTE)
         base = student if base is None else base
         by_name[name] = student
+        glossed = [key for key in sources.lexicons if sources.encoders[key] == name]
+        if glossed and sources.max_length is None:
+            read_up_to(student, GLOSSED_LENGTH)
+        elif learnt_glosses(name) and not glossed:
+            logger.warning("%s learnt to read queries with glosses; give it a lexicon.", name)
     return {lang: by_name[name] for lang, name in sources.encoders.items()}
 
 

@@ -47,7 +47,8 @@ class SearchReply:
 class Match:
     """A query token and the document token that is most similar to it.
 
-    Words are given with their places, start and end in characters; (-1, -1) if not of the text.
+    Words are given with their places, start and end in characters; (-1, -1) if not of the text. The
+    words of a gloss, where the service has a lexicon, have places behind the end of the query.
     """
 
     query_token: str

@@ -31,6 +31,9 @@ class Sources:
         Encoder of the index, what the index names if not given.
     bm25 : Path, optional
         BM25 index of the same passages.
+    lexicons : mapping of str to Path
+        Translation probabilities of a language, by which its encoder reads queries with their
+        glosses.
     translators : mapping of str to str
         Model that translates a language's queries into English.
     topics, translated_topics : mapping of str to Path
@@ -46,6 +49,7 @@ class Sources:
     passages: Path | None = None
     teacher: str | None = None
     bm25: Path | None = None
+    lexicons: Mapping[str, Path] = field(default_factory=dict)
     translators: Mapping[str, str] = field(default_factory=dict)
     topics: Mapping[str, Path] = field(default_factory=dict)
     translated_topics: Mapping[str, Path] = field(default_factory=dict)
@@ -56,6 +60,7 @@ class Sources:
         if not self.encoders:
             raise ConfigError("expected an --encoder LANG=ENCODER or more, found none.")
         for option, given in (
+            ("--lexicon", self.lexicons),
             ("--translator", self.translators),
             ("--topics", self.topics),
             ("--translated-topics", self.translated_topics),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sentence_transformers import MultiVectorEncoder
 
 from optical_ir.errors import DataError
+from optical_ir.glosses import TranslationProbabilities, add_gloss
 from optical_ir.matches import Explanation, indexed_tokens, match_tokens, stored_vectors
 from optical_ir.models import encode_queries
 from optical_ir.models.tokens import Token, scored_tokens
@@ -65,6 +66,8 @@ class Systems:
     students : mapping of str to MultiVectorEncoder
         By language.
     passages : PassageStore
+    lexicons : mapping of str to TranslationProbabilities
+        By language; its student reads queries with their glosses.
     teacher : MultiVectorEncoder, optional
         Answers zero-shot, and reads documents to explain what was found.
     bm25 : Bm25Index, optional
@@ -77,12 +80,14 @@ class Systems:
         students: Mapping[str, MultiVectorEncoder],
         passages: PassageStore,
         *,
+        lexicons: Mapping[str, TranslationProbabilities],
         teacher: MultiVectorEncoder | None,
         bm25: "Bm25Index | None",
         translations: Translations,
     ) -> None:
         self.index, self.passages = index, passages
         self._students, self._teacher = dict(students), teacher
+        self._lexicons = dict(lexicons)
         self._bm25, self._translations = bm25, translations
         self._bm25_lock, self._search_lock = threading.Lock(), threading.Lock()
         self._tokenizer_lock, self._is_parallel = threading.Lock(), False
@@ -112,7 +117,8 @@ class Systems:
             return self._search_words(query, lang, k)
         encoder = self._encoder(system, lang)
         self._check_length(encoder, query)
-        record, vectors = Query("query", query), encode_queries(encoder, [query])
+        record = Query("query", self._as_read(system, query, lang))
+        vectors = encode_queries(encoder, [record.text])
         with self._search_turn():
             return Answer(search_index(self.index, [record], vectors, k=k)["query"])
 
@@ -120,6 +126,8 @@ class Systems:
         self, system: str, query: str, lang: str, doc_ids: Sequence[str]
     ) -> list[Explanation]:
         """Take apart the scores that a query gives some documents, best first.
+
+        Of a student that reads glosses the query is the one with its gloss.
 
         Raises
         ------
@@ -133,6 +141,7 @@ class Systems:
             raise Refusal("invalid", "this service has no teacher to explain with")
         encoder = self._encoder(system, lang)
         self._check_length(encoder, query)
+        query = self._as_read(system, query, lang)
         tokens = scored_tokens(encoder, query)
         if not tokens:
             raise Refusal("invalid", "expected a query with words, found none")
@@ -184,6 +193,11 @@ class Systems:
         if system == ZERO_SHOT and self._teacher is not None:
             return self._teacher
         raise Refusal("invalid", f"this service has no system {system}")
+
+    def _as_read(self, system: str, query: str, lang: str) -> str:
+        """Give the query as its encoder reads it, with its gloss or without."""
+        lexicon = self._lexicons.get(lang) if system == STUDENT else None
+        return query if lexicon is None else add_gloss(query, lexicon)
 
     def _check_length(self, encoder: MultiVectorEncoder, query: str) -> None:
         prompt = encoder.prompts.get("query") or ""

@@ -75,10 +75,3 @@ def test_search_takes_the_lexicon(cli, java, work, tmp_path):
     lexicon.write_text("mkate\tbread\n", "utf-8")
     error = cli(*search, "--output", tmp_path / "other").error
     assert "lexicon.tsv, line 1: expected 3 tab-separated columns" in error
-
-
-def test_a_lexicon_is_for_bm25_only(cli, needed, work, tmp_path):
-    search = [*needed("search", tmp_path / "run"), "--lexicon", work / "settings.toml"]
-    assert "expected a BM25 index and no encoder for --lexicon, found encoder" in cli(*search).error
-    without = [part for part in search if part not in ("--encoder", work / "teacher")]
-    assert "for --lexicon, found an index of token vectors. Make" in cli(*without).error

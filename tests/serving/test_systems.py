@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -25,6 +27,56 @@ def test_languages_may_share_an_encoder(sources):
     assert found[0] == found[1]
     assert found[0].hits
     systems.close()
+
+
+@pytest.fixture
+def glossing(sources, tmp_path):
+    """Give systems whose Swahili student reads glosses, and systems without any."""
+    (tmp_path / "sw.tsv").write_text("paka\tcat\t0.9\n", "utf-8")
+    glossed, plain = (
+        load_systems(replace(sources, lexicons=lexicons))
+        for lexicons in ({"sw": tmp_path / "sw.tsv"}, {})
+    )
+    yield glossed, plain
+    glossed.close()
+    plain.close()
+
+
+def test_a_student_with_a_lexicon_reads_queries_with_their_glosses(glossing):
+    glossed, plain = glossing
+    query, both = "Paka, mbwa", "Paka, mbwa cat mbwa"
+    found = glossed.search("student", query, "sw", k=3)
+    assert found == plain.search("student", both, "sw", k=3)
+    assert found != plain.search("student", query, "sw", k=3)
+    for system, lang in (("zero-shot", "sw"), ("student", "ar")):
+        asked = [one.search(system, query, lang, k=3) for one in glossing]
+        assert asked[0] == asked[1]
+    ids = [hit.doc_id for hit in found.hits]
+    explained = glossed.explain("student", query, "sw", ids)
+    assert explained == plain.explain("student", both, "sw", ids)
+    words = {both[slice(*match.query_place)] for match in explained[0].matches}
+    assert words == {"Paka", "mbwa", "cat"}
+
+
+def test_a_lexicon_of_a_language_without_an_encoder_is_refused(sources, tmp_path):
+    with pytest.raises(ConfigError, match="--lexicon: expected languages that have an --encoder"):
+        replace(sources, lexicons={"so": tmp_path / "so.tsv"})
+
+
+def test_a_student_of_glosses_without_a_lexicon_is_told_of(
+    sources, served, glossing, tmp_path, caplog
+):
+    student = tmp_path / "student"
+    shutil.copytree(served / "sw", student)
+    description = json.loads((student / "optical.json").read_text("utf-8"))
+    description["origin"] = {"settings": {"gloss": {"sw": "hash"}}}
+    (student / "optical.json").write_text(json.dumps(description), "utf-8")
+    known = replace(sources, encoders={"sw": str(student)})
+    caplog.set_level(logging.WARNING, logger="optical_ir")
+    load_systems(replace(known, lexicons={"sw": tmp_path / "sw.tsv"})).close()
+    assert "glosses" not in caplog.text
+    load_systems(known).close()
+    assert "learnt to read queries with glosses; give it a lexicon" in caplog.text
 
 
 def test_without_a_teacher_students_answer_and_nothing_is_explained(sources, monkeypatch):
