@@ -27,7 +27,7 @@ from optical_ir.files import write_file
 from optical_ir.matrix import ALL, MEAN, ColumnContrast, Matrix, evaluate_forms, make_matrices
 from optical_ir.one_vector import run_one_vector
 from optical_ir.pipeline import Pipeline
-from optical_ir.systems import FUSION, PSQ, TEACHER, ZERO_SHOT, run_systems
+from optical_ir.systems import FUSION, GLOSSED, PSQ, TEACHER, ZERO_SHOT, run_systems
 
 _HUMAN = f"{TEACHER}-human"
 
@@ -133,7 +133,7 @@ class Report:
         return "".join(lines)
 
     def _more_tables(self, matrix: Matrix) -> list[Table]:
-        systems = [*self.experiment.students, f"{FUSION}-{PSQ}"]
+        systems = [*self.experiment.students, GLOSSED, f"{FUSION}-{PSQ}"]
         tables = [_gap_table(matrix, systems), _seed_table(matrix)]
         return [table for table in tables if table.rows]
 

@@ -111,7 +111,7 @@ def _dense(
         "index": index_hash(folder),
     }
     if gloss is not None:
-        settings |= {"gloss": sha256_file(gloss)}
+        settings |= {"psq_lexicon": sha256_file(gloss)}
 
     def search() -> dict[str, list[ScoredDoc]]:
         lexicon = read_probabilistic_lexicon(gloss) if gloss is not None else None

@@ -22,6 +22,7 @@ from optical_ir.pipeline import Pipeline
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.reporting import ReportInputs, write_report
 from optical_ir.retrieval.search import search_with
+from optical_ir.signatures import sign_origin
 from optical_ir.systems import run_systems
 from optical_ir.training_data import bitext_parts, settings_of_training, switched_parts
 from optical_ir.trec import read_qrels, read_run
@@ -795,11 +796,11 @@ def test_a_student_with_glosses_reads_them_in_training_and_in_search(data, gloss
     sha256 = sha256_file(data / "psq.tsv")
     assert settings["gloss"] == {"sw": sha256}
     assert settings["settings"]["max_length"] == 128
-    glosses = {name: run.origin["settings"].get("gloss") for name, run in runs.items()}
-    assert {name for name, found in glosses.items() if found == sha256} == {
-        "optical",
-        "zero-shot-glossed",
-    }
+    glosses = {name: run.origin["settings"].get("psq_lexicon") for name, run in runs.items()}
+    assert glosses == dict.fromkeys(runs) | dict.fromkeys(
+        ["optical", "zero-shot-glossed", "bm25-psq"], sha256
+    )
+    assert sha256.startswith(sign_origin(runs["optical"].origin)["lexicon"])
     experiment = pipeline.experiment
     ((_, plan),) = experiment.students_of("optical", experiment.tasks[0])
     (part,) = bitext_parts(experiment, data, plan, pipeline.psq_lexicons)
