@@ -51,8 +51,9 @@ def read_description(name: str | Path) -> dict[str, Any]:
 
 def learnt_glosses(name: str | Path) -> bool:
     """Whether an encoder was trained on sentences with their glosses; see `optical_ir.glosses`."""
-    settings = (read_description(name).get("origin") or {}).get("settings") or {}
-    return bool(settings.get("gloss"))
+    origin = read_description(name).get("origin")
+    settings = origin.get("settings") if isinstance(origin, dict) else None
+    return isinstance(settings, dict) and bool(settings.get("gloss"))
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:

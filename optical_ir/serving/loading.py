@@ -55,7 +55,8 @@ def load_systems(sources: Sources, *, should_stop: Callable[[], bool] = lambda: 
             raise Stopped
         logger.info("Loading %s.", step)
 
-    go_on("the index and the passages")
+    go_on("the lexicons, the index and the passages")
+    lexicons = {lang: read_probabilistic_lexicon(path) for lang, path in sources.lexicons.items()}
     index = MultiVectorIndex.open(sources.index)
     with ExitStack() as opened:
         passages = _open_passages(index, sources)
@@ -64,7 +65,6 @@ def load_systems(sources: Sources, *, should_stop: Callable[[], bool] = lambda: 
         go_on("the teacher")
         teacher = _load_teacher(index, sources)
         students = _load_students(index, sources, teacher, go_on)
-        lexicons = {k: read_probabilistic_lexicon(path) for k, path in sources.lexicons.items()}
         go_on("the rest")
         translations = load_translations(
             sources.topics, sources.translated_topics, sources.translators, device=sources.device

@@ -9,6 +9,7 @@ import pytest
 
 from optical_ir.collections import ProbabilisticLexicon, TranslationProbability
 from optical_ir.models import encode_queries, load_encoder, read_description, save_teacher
+from optical_ir.models.folder import learnt_glosses
 from optical_ir.models.lengths import read_up_to
 from optical_ir.records import Doc, Query
 from optical_ir.retrieval import queries as queries_module
@@ -84,6 +85,24 @@ def test_an_encoder_is_never_made_to_read_less(tiny_encoder, own, length, kept):
     encoder[0].query_length = own
     read_up_to(encoder, length)
     assert encoder[0].query_length == kept
+
+
+@pytest.mark.parametrize(
+    ("origin", "learnt"),
+    [
+        ({"settings": {"gloss": {"sw": "hash"}}}, True),
+        ({"settings": {"gloss": {}}}, False),
+        ({"settings": {}}, False),
+        ({"settings": None}, False),
+        ({"settings": ["gloss"]}, False),
+        ("gloss", False),
+        (None, False),
+    ],
+)
+def test_whether_glosses_were_learnt_is_read_from_any_description(tmp_path, origin, learnt):
+    (tmp_path / "optical.json").write_text(json.dumps({"origin": origin}))
+    assert learnt_glosses(tmp_path) == learnt
+    assert not learnt_glosses("embedded")
 
 
 def test_a_student_of_glosses_without_a_lexicon_is_told_of(index, teacher, tmp_path, caplog):
