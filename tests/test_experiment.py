@@ -68,7 +68,17 @@ def test_the_example_of_the_documentation_is_read(read):
     (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
     experiment = read(example)
     assert experiment.name == "mine"
-    assert set(experiment.students) == {"optical", "pooled", "single", "code-switching"}
+    rivals = {"pooled", "single", "code-switching"}
+    assert set(experiment.students) == {"optical", "optical-glossed", *rivals}
+    assert [name for name, plan in experiment.students.items() if plan.gloss] == ["optical-glossed"]
+    assert experiment.students["optical-glossed"].settings.max_length == 128
+
+
+def test_one_vector_is_of_a_student_without_gloss(read):
+    text = WHOLE.replace("[students.optical]", "[students.optical]\ngloss = true", 1)
+    text = text.replace("hits = 50", 'hits = 50\npsq_aligner = "ot"\none_vector = ["mean"]', 1)
+    with pytest.raises(ConfigError, match="expected a first student without gloss, found optical"):
+        read(text)
 
 
 def test_every_key_arrives_where_it_belongs(read):
