@@ -43,10 +43,17 @@ def load_for(
     index: VectorSpace,
     encoder: str,
     *,
+    glossed: bool = False,
     max_length: int | None = None,
     device: str | None = None,
 ) -> MultiVectorEncoder:
     """Load a query encoder, given by name, that writes into the index's space.
+
+    Parameters
+    ----------
+    glossed : bool
+        It will be given queries with their glosses and keeps, unless `max_length` says how many,
+        as many tokens as these need. Without, an encoder that learnt glosses is told of.
 
     Raises
     ------
@@ -65,6 +72,10 @@ def load_for(
             "collection with this encoder's teacher, or distil a student of the index's. (If it "
             f'is one, made elsewhere: write {{"space": "{index.space}"}} into its optical.json.)'
         )
+    if glossed and max_length is None:
+        read_up_to(model, GLOSSED_LENGTH)
+    elif not glossed and learnt_glosses(encoder):
+        logger.warning("%s learnt to read queries with glosses; give it a lexicon.", encoder)
     return fast_inference(model)
 
 
@@ -83,21 +94,17 @@ def encode_for(
     Parameters
     ----------
     lexicon : TranslationProbabilities, optional
-        The encoder reads each query with its gloss by this lexicon, see `optical_ir.glosses`; of
-        both together as many tokens as they need, within what it can read.
+        The encoder reads each query with its gloss by this lexicon, see `optical_ir.glosses`.
 
     Raises
     ------
     ConfigError
         If the encoder writes into another embedding space than the index holds.
     """
-    model = load_for(index, encoder, max_length=max_length, device=device)
+    glossed = lexicon is not None
+    model = load_for(index, encoder, glossed=glossed, max_length=max_length, device=device)
     if lexicon is not None:
         queries = gloss_queries(queries, lexicon)
-        if max_length is None:
-            read_up_to(model, GLOSSED_LENGTH)
-    elif learnt_glosses(encoder):
-        logger.warning("%s learnt to read queries with glosses; give it a lexicon.", encoder)
     texts = [query.text for query in queries]
     return encode_queries(model, texts, batch_size=batch_size)
 

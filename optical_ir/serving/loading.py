@@ -9,11 +9,8 @@ from sentence_transformers import MultiVectorEncoder
 
 from optical_ir.collections import read_probabilistic_lexicon
 from optical_ir.errors import ConfigError
-from optical_ir.glosses import GLOSSED_LENGTH
 from optical_ir.matches import load_index_teacher, open_docs
 from optical_ir.models import fast_inference
-from optical_ir.models.folder import learnt_glosses
-from optical_ir.models.lengths import read_up_to
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.queries import load_for
 from optical_ir.serving.passages import PassageStore
@@ -117,18 +114,19 @@ def _load_students(
         go_on(f"the encoder of {lang}")
         if name in by_name:
             continue
-        student = load_for(index, name, max_length=sources.max_length, device=sources.device)
+        student = load_for(
+            index,
+            name,
+            glossed=any(sources.encoders[key] == name for key in sources.lexicons),
+            max_length=sources.max_length,
+            device=sources.device,
+        )
         # All share with the teacher or, without one, with the first of them.
         if base is not None:
             saved = share_weights(student, base)
             logger.info("%s shares %d MB.", name, saved // _MEGABYTE)
         base = student if base is None else base
         by_name[name] = student
-        glossed = [key for key in sources.lexicons if sources.encoders[key] == name]
-        if glossed and sources.max_length is None:
-            read_up_to(student, GLOSSED_LENGTH)
-        elif learnt_glosses(name) and not glossed:
-            logger.warning("%s learnt to read queries with glosses; give it a lexicon.", name)
     return {lang: by_name[name] for lang, name in sources.encoders.items()}
 
 

@@ -64,13 +64,13 @@ def test_a_glossed_query_is_read_to_its_end_unless_a_length_is_given(index, teac
         kept.append(model[0].query_length)
         return encode_queries(model, texts, batch_size=batch_size)
 
-    def load(index, name, *, max_length, device):
-        encoder = load_encoder(teacher, query_length=max_length or 8)
+    def load(name, *, device, query_length):
+        encoder = load_encoder(name, query_length=query_length or 8)
         encoder[0].tokenizer.model_max_length = longest[-1]
         return encoder
 
     monkeypatch.setattr(queries_module, "encode_queries", encode)
-    monkeypatch.setattr(queries_module, "load_for", load)
+    monkeypatch.setattr(queries_module, "load_encoder", load)
     for length in (64, 512):
         longest.append(length)
         encode_for(index, teacher, QUERIES, lexicon=LEXICON)
