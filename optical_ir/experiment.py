@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from optical_ir.evaluation import DEFAULT_MEASURES
 from optical_ir.models.embedded import EMBEDDED_MODEL
@@ -246,3 +247,21 @@ class Experiment:
         for key in self.collections:
             if tasks := [task for task in self.tasks if task.collection == key]:
                 yield key, tasks
+
+    def labelled(self, label: str) -> Self:
+        """Give the same experiment with a label at the end of its own and its collections' names.
+
+        Its files then lie beside those of the experiment run elsewhere, as on a GPU, and none
+        takes the name of another.
+        """
+        return replace(
+            self,
+            name=f"{self.name}-{label}",
+            collections={
+                f"{key}-{label}": replace(plan, name=plan.name or key)
+                for key, plan in self.collections.items()
+            },
+            tasks=tuple(
+                replace(task, collection=f"{task.collection}-{label}") for task in self.tasks
+            ),
+        )

@@ -29,8 +29,13 @@ from optical_ir.training import DistillationSettings, TeacherSettings
 from optical_ir.word_alignment import ALIGNERS
 
 
-def read_experiment(path: Path | str) -> Experiment:
+def read_experiment(path: Path | str, *, label: str | None = None) -> Experiment:
     """Read an experiment from a TOML file.
+
+    Parameters
+    ----------
+    label : str, optional
+        See `Experiment.labelled`.
 
     Raises
     ------
@@ -42,9 +47,13 @@ def read_experiment(path: Path | str) -> Experiment:
     """
     content = read_toml(path)
     try:
-        return _parse(content)
+        experiment = _parse(content)
     except ConfigError as err:
         raise ConfigError(f"{path}: {err}") from err
+    if label is None:
+        return experiment
+    _check_names(label)
+    return experiment.labelled(label)
 
 
 def _parse(content: dict[str, Any]) -> Experiment:

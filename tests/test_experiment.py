@@ -114,6 +114,18 @@ def test_a_plan_has_a_student_for_each_seed_or_language(read):
     assert (system, student.name, student.languages) == ("single", "single-so", ("so",))
 
 
+def test_a_label_ends_names_and_leaves_all_else(read, tmp_path):
+    plain = read(WHOLE)
+    labelled = read_experiment(tmp_path / "e.toml", label="gpu")
+    assert labelled.name == "tiny-gpu"
+    assert [task.key for task in labelled.tasks] == ["news-gpu-som"]
+    assert set(labelled.collections) == {"news-gpu"}
+    assert labelled.collections["news-gpu"].name == plain.collections["news"].name
+    assert labelled.students == plain.students
+    with pytest.raises(ConfigError, match="names without blanks and slashes"):
+        read_experiment(tmp_path / "e.toml", label="a/b")
+
+
 @pytest.mark.parametrize("path", [*EXPERIMENTS, demo_folder() / "demo.toml"], ids=lambda p: p.name)
 def test_packaged_experiments_are_read(path):
     assert read_experiment(path).name == path.stem

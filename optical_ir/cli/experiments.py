@@ -31,21 +31,25 @@ def reproduce(
     output: Annotated[Path, typer.Option(help="Folder for all stages; may be shared.")] = Path(
         "results"
     ),
+    label: Annotated[
+        str | None,
+        typer.Option(help="Ends collections' names in file names, as gpu, to tell runs apart."),
+    ] = None,
 ) -> None:
     """Run a whole experiment from a TOML file: teacher, students, runs, report.
 
     Stages whose output is there are not run again, so after an interruption the same command
     goes on where it stopped.
     """
-    _reproduce(experiment, data, output)
+    _reproduce(experiment, data, output, label)
 
 
-def _reproduce(experiment: Path, data: Path, output: Path) -> None:
+def _reproduce(experiment: Path, data: Path, output: Path, label: str | None = None) -> None:
     from optical_ir.experiment_file import read_experiment
     from optical_ir.pipeline import Pipeline
     from optical_ir.summary import report_experiment
 
-    plan = read_experiment(experiment)
+    plan = read_experiment(experiment, label=label)
     with make_progress() as progress:
         report = report_experiment(Pipeline(plan, data, output, progress))
     files = report.write(output)
