@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from optical_ir.cli.options import Device, Encoder, MaxLength, Overwrite
+from optical_ir.cli.options import Device, Encoder, Lexicon, MaxLength, Overwrite
 from optical_ir.console import echo
 
 
@@ -25,6 +25,7 @@ def align(
     output: Annotated[
         Path | None, typer.Option(help="Heat map to draw, .png or .svg; must not exist.")
     ] = None,
+    lexicon: Lexicon = None,
     max_length: MaxLength = None,
     device: Device = None,
     overwrite: Overwrite = False,
@@ -36,7 +37,11 @@ def align(
 
     if output:
         check_figure_output(output, overwrite=overwrite)
-    pair = alignments.load_pair(encoder, teacher, max_length=max_length, device=device)
+    if lexicon:
+        sentence = _with_gloss(sentence, lexicon)
+    pair = alignments.load_pair(
+        encoder, teacher, glossed=lexicon is not None, max_length=max_length, device=device
+    )
     found = alignments.align(*pair, sentence, translation, plan=plan, epsilon=epsilon)
     shown = alignments.group_words(found) if words else found
     echo(alignments.format_alignment(shown, best=best))
@@ -45,7 +50,15 @@ def align(
         texts = {"sentence": sentence, "translation": translation}
         encoders = {"encoder": encoder, "teacher": teacher, "max_length": max_length}
         solver = {"plan": plan, "epsilon": epsilon, "words": words}
-        write_origin(output, settings={**texts, **encoders, **solver})
+        inputs = {"lexicon": lexicon} if lexicon else {}
+        write_origin(output, settings={**texts, **encoders, **solver}, inputs=inputs)
+
+
+def _with_gloss(text: str, lexicon: Path) -> str:
+    from optical_ir.collections import read_probabilistic_lexicon
+    from optical_ir.glosses import add_gloss
+
+    return add_gloss(text, read_probabilistic_lexicon(lexicon))
 
 
 def explain(
@@ -68,6 +81,7 @@ def explain(
         str | None,
         typer.Option(help="Encoder of the index's documents; by default what the index names."),
     ] = None,
+    lexicon: Lexicon = None,
     max_length: MaxLength = None,
     device: Device = None,
 ) -> None:
@@ -78,9 +92,12 @@ def explain(
 
     opened = MultiVectorIndex.open(index)
     docs = matches.open_docs(opened, collection)
+    glossed = lexicon is not None
+    if lexicon:
+        query = _with_gloss(query, lexicon)
     found = matches.explain(
         opened,
-        load_for(opened, encoder, max_length=max_length, device=device),
+        load_for(opened, encoder, glossed=glossed, max_length=max_length, device=device),
         matches.load_index_teacher(opened, teacher, device=device),
         query,
         docs,

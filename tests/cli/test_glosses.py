@@ -96,3 +96,18 @@ def test_a_damaged_lexicon_is_met_before_any_work(cli, work, bitext, topics, tmp
         error = cli(*start, "--lexicon", bad, "--output", output).error
         assert "bad.tsv, line 1: expected 3 tab-separated columns" in error
         assert not output.exists()
+
+
+def test_align_and_explain_show_the_words_of_a_gloss(cli, work, lexicon, tmp_path):
+    teacher, plan = ("--encoder", work / "teacher"), tmp_path / "plan.svg"
+    texts = ("kahawa ni nini", "what is coffee")
+    aligned = cli("align", *teacher, *texts, "--words", "--lexicon", lexicon, "--output", plan)
+    assert aligned.code == 0, aligned.err
+    words = [line.split()[0] for line in aligned.out.splitlines()[1:7]]
+    assert words == "kahawa ni nini coffee is what".split()
+    origin = json.loads((tmp_path / "plan.svg.json").read_text("utf-8"))
+    assert origin["inputs"]["lexicon"]["name"] == "lexicon.tsv"
+    explain = ("explain", *teacher, "--index", work / "index", "--query")
+    with_lexicon = cli(*explain, texts[0], "--lexicon", lexicon)
+    assert with_lexicon.code == 0, with_lexicon.err
+    assert with_lexicon.out == cli(*explain, f"{texts[0]} coffee is what").out
