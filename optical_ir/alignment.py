@@ -14,10 +14,9 @@ from sentence_transformers import MultiVectorEncoder
 
 from optical_ir.columns import layout_columns
 from optical_ir.errors import ConfigError, DataError
-from optical_ir.glosses import GLOSSED_LENGTH
 from optical_ir.models import embedding_dim, embedding_space, encode_queries, load_encoder
 from optical_ir.models.encoder import TokenVectors
-from optical_ir.models.lengths import read_up_to
+from optical_ir.models.query_encoder import load_query_encoder
 from optical_ir.models.tokens import Token, scored_tokens, scored_words
 from optical_ir.transport import PLANS, cosine_cost, solve_transport, uniform_weights
 
@@ -77,18 +76,15 @@ def load_pair(
 
     Parameters
     ----------
-    glossed : bool
-        The student will be given a sentence with its gloss and keeps, unless `max_length` says how
-        many, as many tokens as that needs.
+    glossed, max_length, device
+        See `optical_ir.models.query_encoder.load_query_encoder`; the teacher reads no glosses.
 
     Raises
     ------
     ConfigError
         If the two write into different embedding spaces, or one does not load.
     """
-    student = load_encoder(encoder, device=device, query_length=max_length)
-    if glossed and max_length is None:
-        read_up_to(student, GLOSSED_LENGTH)
+    student = load_query_encoder(encoder, glossed=glossed, max_length=max_length, device=device)
     if teacher is None:
         return student, student
     other = load_encoder(teacher, device=device, query_length=max_length)

@@ -241,9 +241,10 @@ def tiny_encoder(plain_folder):
     """Give the tiny BERT with e5's prompts, in evaluation mode; copy it before changing it."""
     from optical_ir.models import load_encoder
 
-    prompts = {"query_prompt": "query: ", "document_prompt": "passage: "}
     # On the CPU, as tests hand it inputs there, and compare bytes with what a CPU gave.
-    return load_encoder(plain_folder, device="cpu", **prompts)
+    return load_encoder(
+        plain_folder, device="cpu", query_prompt="query: ", document_prompt="passage: "
+    )
 
 
 @pytest.fixture(scope="session")

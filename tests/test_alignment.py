@@ -18,7 +18,7 @@ SOURCE, TARGET = "mbwa zee ona paka nyekundu.", "the old dogs see a cat"
 @pytest.fixture(scope="module")
 def other_encoder(make_checkpoint, tmp_path_factory):
     folder = make_checkpoint(tmp_path_factory.mktemp("other"), seed=1)
-    return load_encoder(folder, query_prompt="query: ")
+    return load_encoder(folder, device="cpu", query_prompt="query: ")
 
 
 @pytest.fixture(params=PLANS)
@@ -112,3 +112,16 @@ def test_encoders_of_different_spaces_are_refused(plain_folder, stanford_folder)
         load_pair(str(plain_folder), str(stanford_folder), device="cpu")
     one, same = load_pair(str(plain_folder), None, device="cpu")
     assert one is same
+
+
+@pytest.mark.parametrize(
+    ("glossed", "length", "kept"), [(False, None, 8), (True, None, 64), (True, 12, 12)]
+)
+def test_a_glossed_sentence_is_read_to_its_end_unless_a_length_is_given(
+    plain_folder, tmp_path, glossed, length, kept
+):
+    short = load_encoder(plain_folder, device="cpu", query_length=8)
+    short.save_pretrained(str(tmp_path), create_model_card=False)
+    student, _ = load_pair(str(tmp_path), None, glossed=glossed, max_length=length)
+    # The tiny model reads 64 tokens at most.
+    assert student[0].query_length == kept

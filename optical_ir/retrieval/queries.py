@@ -1,6 +1,5 @@
 """Token embeddings of queries for an index: encoded by an encoder of its space, and checked."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,19 +7,12 @@ from typing import Protocol
 from sentence_transformers import MultiVectorEncoder
 
 from optical_ir.errors import ConfigError
-from optical_ir.glosses import GLOSSED_LENGTH, TranslationProbabilities, gloss_queries
-from optical_ir.models.encoder import (
-    TokenVectors,
-    embedding_dim,
-    encode_queries,
-    load_encoder,
-)
-from optical_ir.models.folder import embedding_space, learnt_glosses
-from optical_ir.models.lengths import read_up_to
+from optical_ir.glosses import TranslationProbabilities, gloss_queries
+from optical_ir.models.encoder import TokenVectors, embedding_dim, encode_queries
+from optical_ir.models.folder import embedding_space
 from optical_ir.models.precision import fast_inference
+from optical_ir.models.query_encoder import load_query_encoder
 from optical_ir.records import Query
-
-logger = logging.getLogger(__name__)
 
 
 class VectorSpace(Protocol):
@@ -51,16 +43,15 @@ def load_for(
 
     Parameters
     ----------
-    glossed : bool
-        It will be given queries with their glosses and keeps, unless `max_length` says how many,
-        as many tokens as these need. Without, an encoder that learnt glosses is told of.
+    glossed, max_length, device
+        See `optical_ir.models.query_encoder.load_query_encoder`.
 
     Raises
     ------
     ConfigError
         If the encoder writes into another embedding space than the index holds.
     """
-    model = load_encoder(encoder, device=device, query_length=max_length)
+    model = load_query_encoder(encoder, glossed=glossed, max_length=max_length, device=device)
     if embedding_dim(model) != index.dim:
         raise ConfigError(
             f"Encoder {encoder} gives embeddings of dim {embedding_dim(model)}, index "
@@ -72,10 +63,6 @@ def load_for(
             "collection with this encoder's teacher, or distil a student of the index's. (If it "
             f'is one, made elsewhere: write {{"space": "{index.space}"}} into its optical.json.)'
         )
-    if glossed and max_length is None:
-        read_up_to(model, GLOSSED_LENGTH)
-    elif not glossed and learnt_glosses(encoder):
-        logger.warning("%s learnt to read queries with glosses; give it a lexicon.", encoder)
     return fast_inference(model)
 
 

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from optical_ir.collections import ProbabilisticLexicon, TranslationProbability
-from optical_ir.models import encode_queries, load_encoder, read_description, save_teacher
+from optical_ir.models import (
+    encode_queries,
+    load_encoder,
+    query_encoder,
+    read_description,
+    save_teacher,
+)
 from optical_ir.models.folder import learnt_glosses
 from optical_ir.models.lengths import read_up_to
 from optical_ir.records import Doc, Query
@@ -70,7 +76,7 @@ def test_a_glossed_query_is_read_to_its_end_unless_a_length_is_given(index, teac
         return encoder
 
     monkeypatch.setattr(queries_module, "encode_queries", encode)
-    monkeypatch.setattr(queries_module, "load_encoder", load)
+    monkeypatch.setattr(query_encoder, "load_encoder", load)
     for length in (64, 512):
         longest.append(length)
         encode_for(index, teacher, QUERIES, lexicon=LEXICON)
