@@ -251,8 +251,8 @@ class Experiment:
     def labelled(self, label: str) -> Self:
         """Give the same experiment with a label at the end of its own and its collections' names.
 
-        Its files then lie beside those of the experiment run elsewhere, as on a GPU, and none
-        takes the name of another.
+        Runs, judgements and report can then lie beside those of the experiment run elsewhere, as on
+        a GPU. Teacher, indexes and students keep their names, so the output folder is another.
         """
         return replace(
             self,

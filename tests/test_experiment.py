@@ -122,6 +122,9 @@ def test_a_label_ends_names_and_leaves_all_else(read, tmp_path):
     assert set(labelled.collections) == {"news-gpu"}
     assert labelled.collections["news-gpu"].name == plain.collections["news"].name
     assert labelled.students == plain.students
+    matrix = read_experiment(ROOT / "experiments" / "matrix.toml", label="gpu")
+    unnamed = matrix.collections["flores-ict-gpu"]
+    assert unnamed.name == "flores-ict", "the key, where it has no name"
     with pytest.raises(ConfigError, match="names without blanks and slashes"):
         read_experiment(tmp_path / "e.toml", label="a/b")
 

@@ -149,11 +149,11 @@ def copied(finished, tmp_path, word_index, monkeypatch):
     return shutil.copytree(finished, tmp_path / "out")
 
 
-def reproduce(experiment: Path, data: Path, output: Path) -> int:
+def reproduce(experiment: Path, data: Path, output: Path, *more: str) -> int:
     """Run `optical-ir reproduce` in this process; give its exit code."""
     logger = logging.getLogger("optical_ir")
     level = logger.level
-    command = ["optical-ir", "reproduce", experiment, "--data", data, "--output", output]
+    command = ["optical-ir", "reproduce", experiment, "--data", data, "--output", output, *more]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", list(map(str, command)))
         with pytest.raises(SystemExit) as ended:
@@ -205,6 +205,26 @@ def test_every_system_leaves_a_run_with_its_tag_and_origin(finished):
         assert origin["command"].startswith("optical-ir reproduce")
         assert f"|system:{system}|" in origin["signature"]
         assert ("|lucene:" in origin["signature"]) == system.startswith("bm25")
+
+
+def times_of_files(folder: Path) -> dict[str, int]:
+    return {name: time for name, time in times(folder).items() if (folder / name).is_file()}
+
+
+def test_a_labelled_experiment_leaves_its_files_beside_the_others(copied, data):
+    before = times_of_files(copied)
+    assert reproduce(data / "small.toml", data, copied, "--label", "gpu") == 0
+    after = times_of_files(copied)
+    assert {name: after.get(name) for name in before} == before, "nothing made again"
+    new = {name for name in after if name not in before}
+    plain = {f"runs/run.tiny-sw.{system}.trec" for system in SYSTEMS} | {"qrels/qrels.tiny-sw.txt"}
+    assert new == {
+        f"{name.replace('tiny-', 'tiny-gpu-')}{end}" for name in plain for end in ("", ".json")
+    }
+    for name in plain:
+        labelled = copied / name.replace("tiny-", "tiny-gpu-")
+        assert labelled.read_bytes() == (copied / name).read_bytes()
+    assert (copied / "report.small-gpu.md").exists()
 
 
 def test_the_output_verifies(finished):

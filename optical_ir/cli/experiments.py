@@ -33,7 +33,7 @@ def reproduce(
     ),
     label: Annotated[
         str | None,
-        typer.Option(help="Ends collections' names in file names, as gpu, to tell runs apart."),
+        typer.Option(help="Added to collections in names of runs, as -gpu; give another --output."),
     ] = None,
 ) -> None:
     """Run a whole experiment from a TOML file: teacher, students, runs, report.
