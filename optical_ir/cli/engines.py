@@ -10,6 +10,7 @@ from optical_ir.cli.options import (
     CollectionName,
     Device,
     Encoder,
+    Lexicon,
     MaxLength,
     Output,
     Overwrite,
@@ -115,13 +116,14 @@ def search_exported(
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Let the engine use an index that you made there.")
     ] = False,
+    lexicon: Lexicon = None,
     batch_size: BatchSize = 32,
     max_length: MaxLength = None,
     device: Device = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Search what `export-index` wrote, with the engine that holds it, and write a TREC run."""
-    from optical_ir.collections import load_queries
+    from optical_ir.collections import load_queries, read_probabilistic_lexicon
     from optical_ir.engines import parse_address, search_exported
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
@@ -137,12 +139,14 @@ def search_exported(
         queries,
         k=hits,
         exact=not approximate,
+        lexicon=read_probabilistic_lexicon(lexicon) if lexicon else None,
         batch_size=batch_size,
         max_length=max_length,
         device=device,
     )
     write_run(output, run, tag=name, overwrite=overwrite)
     settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
-    settings |= {"approximate": approximate, "max_length": max_length}
+    settings |= {"approximate": approximate, "lexicon": lexicon, "max_length": max_length}
+    inputs = {"topics": topics} | ({"lexicon": lexicon} if lexicon else {})
     facts = describe_sources(encoder=encoder, topics=topics) | {"sha256": sha256_text(output)}
-    write_origin(output, settings=settings, inputs={"topics": topics}, facts=facts, is_run=True)
+    write_origin(output, settings=settings, inputs=inputs, facts=facts, is_run=True)

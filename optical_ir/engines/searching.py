@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from optical_ir.engines.address import Address
 from optical_ir.engines.stores import Store, open_store
+from optical_ir.glosses import TranslationProbabilities
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.queries import check_query_vectors, encode_for
@@ -17,11 +18,17 @@ def search_exported(
     *,
     k: int = 1000,
     exact: bool = True,
+    lexicon: TranslationProbabilities | None = None,
     batch_size: int = 32,
     max_length: int | None = None,
     device: str | None = None,
 ) -> dict[str, list[ScoredDoc]]:
     """Encode queries with an encoder, given by name, and let an engine rank its documents.
+
+    Parameters
+    ----------
+    lexicon : TranslationProbabilities, optional
+        The encoder reads each query with its gloss by this lexicon, see `optical_ir.glosses`.
 
     Raises
     ------
@@ -33,7 +40,13 @@ def search_exported(
     """
     with open_store(address) as store:
         vectors = encode_for(
-            store, encoder, queries, batch_size=batch_size, max_length=max_length, device=device
+            store,
+            encoder,
+            queries,
+            lexicon=lexicon,
+            batch_size=batch_size,
+            max_length=max_length,
+            device=device,
         )
         return search_store(store, queries, vectors, k=k, exact=exact)
 

@@ -48,6 +48,21 @@ def test_search_and_rerank_read_queries_with_their_glosses(cli, work, lexicon, t
     assert origin["inputs"]["lexicon"]["name"] == "lexicon.tsv"
 
 
+def test_another_engine_is_asked_with_glosses(cli, work, lexicon, topics, tmp_path):
+    pytest.importorskip("lancedb", reason="the lancedb extra is not installed")
+    own, glossed = topics
+    address = f"lancedb:{tmp_path}/stores/english"
+    assert cli("export-index", "--index", work / "index", "--to", address).code == 0
+    base = ("search-exported", "--index", address, "--encoder", work / "teacher", "--topics")
+    assert cli(*base, own, "--lexicon", lexicon, "--output", tmp_path / "run").code == 0
+    assert cli(*base, glossed, "--output", tmp_path / "expected").code == 0
+    assert cli(*base, own, "--output", tmp_path / "plain").code == 0
+    run = read_run(tmp_path / "run")
+    assert run == read_run(tmp_path / "expected") != read_run(tmp_path / "plain")
+    origin = json.loads((tmp_path / "run.json").read_text("utf-8"))
+    assert origin["inputs"]["lexicon"]["name"] == "lexicon.tsv"
+
+
 def test_encoded_queries_have_their_glosses(cli, work, lexicon, topics, tmp_path):
     own, glossed = topics
     base = ("encode-queries", "--encoder", work / "teacher", "--topics")
