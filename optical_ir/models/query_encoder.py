@@ -27,5 +27,8 @@ def load_query_encoder(
     if glossed and max_length is None:
         read_up_to(encoder, GLOSSED_LENGTH)
     elif not glossed and learnt_glosses(name):
-        logger.warning("%s learnt to read queries with glosses; give it a lexicon.", name)
+        logger.warning(
+            "%s learnt to read foreign queries with glosses; without a lexicon they have none.",
+            name,
+        )
     return encoder

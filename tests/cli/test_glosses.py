@@ -88,7 +88,7 @@ def test_a_student_of_glosses_remembers_it(cli, caplog, work, bitext, lexicon, t
     assert cli(*search, "--lexicon", lexicon, "--output", tmp_path / "with").code == 0
     assert "glosses" not in caplog.text
     assert cli(*search, "--output", tmp_path / "without").code == 0
-    assert "learnt to read queries with glosses; give it a lexicon" in caplog.text
+    assert "glosses; without a lexicon they have none" in caplog.text
 
 
 def test_a_length_that_is_given_is_kept(cli, work, bitext, lexicon, tmp_path):

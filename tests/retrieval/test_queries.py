@@ -121,4 +121,4 @@ def test_a_student_of_glosses_without_a_lexicon_is_told_of(index, teacher, tmp_p
         encode_for(index, teacher, QUERIES)
         assert not caplog.records
         encode_for(index, str(student), QUERIES)
-    assert "learnt to read queries with glosses; give it a lexicon" in caplog.text
+    assert "glosses; without a lexicon they have none" in caplog.text

@@ -76,7 +76,7 @@ def test_a_student_of_glosses_without_a_lexicon_is_told_of(
     load_systems(replace(known, lexicons={"sw": tmp_path / "sw.tsv"})).close()
     assert "glosses" not in caplog.text
     load_systems(known).close()
-    assert "learnt to read queries with glosses; give it a lexicon" in caplog.text
+    assert "glosses; without a lexicon they have none" in caplog.text
 
 
 def test_without_a_teacher_students_answer_and_nothing_is_explained(sources, monkeypatch):
