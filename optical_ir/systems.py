@@ -12,7 +12,7 @@ from optical_ir.pipeline import Pipeline, SystemRun
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.fusion import fuse_runs
 from optical_ir.retrieval.psq import search_psq
-from optical_ir.retrieval.search import search_with
+from optical_ir.retrieval.two_stage import search_tokens
 from optical_ir.stages import index_hash, read_json, student_settings, weights_hash
 from optical_ir.training_data import read_language_lexicon
 
@@ -116,7 +116,7 @@ def _dense(
     def search() -> dict[str, list[ScoredDoc]]:
         lexicon = read_probabilistic_lexicon(gloss) if gloss is not None else None
         k = pipeline.experiment.hits
-        return search_with(str(encoder), folder, queries, k=k, lexicon=lexicon)
+        return search_tokens(str(encoder), folder, queries, k=k, lexicon=lexicon)
 
     student = student_settings(encoder)
     return pipeline.make_run(task, system, queries, settings, search, student=student)

@@ -21,7 +21,7 @@ from optical_ir.models import read_description
 from optical_ir.pipeline import Pipeline
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.reporting import ReportInputs, write_report
-from optical_ir.retrieval.search import search_with
+from optical_ir.retrieval.two_stage import search_tokens
 from optical_ir.signatures import sign_origin
 from optical_ir.systems import run_systems
 from optical_ir.training_data import bitext_parts, settings_of_training, switched_parts
@@ -388,7 +388,7 @@ def test_a_second_call_computes_nothing_and_reports_the_same(data, copied, monke
 
     for name in ("load_encoder", "distil", "build_index", "write_run"):
         monkeypatch.setattr(f"optical_ir.pipeline.{name}", forbidden)
-    monkeypatch.setattr("optical_ir.systems.search_with", forbidden)
+    monkeypatch.setattr("optical_ir.systems.search_tokens", forbidden)
     before, report = times(copied), (copied / "report.small.md").read_bytes()
     assert reproduce(data / "small.toml", data, copied) == 0
     assert times(copied) == before
@@ -428,7 +428,7 @@ def test_a_changed_setting_is_named_and_nothing_is_touched(
         ("optical_ir.models.folder.write_description", ["teacher"]),
         ("optical_ir.training.distillation.write_description", ["students"]),
         ("optical_ir.retrieval.index_build.encode_documents", ["index", "runs"]),
-        ("optical_ir.systems.search_with", ["runs"]),
+        ("optical_ir.systems.search_tokens", ["runs"]),
         ("optical_ir.pipeline.write_origin", ["runs", "bm25"]),
         ("optical_ir.pipeline.write_origin", ["qrels"]),
         ("optical_ir.pipeline.write_run", ["runs"]),
@@ -613,7 +613,7 @@ def test_forms_of_one_vector_leave_runs_beside_the_others(data, one_vector):
 def test_index_of_plain_vectors_is_not_taken_for_one_of_tokens(one_vector):
     output, _ = one_vector
     with pytest.raises(ConfigError, match="belong to different teachers"):
-        search_with(str(output / "teacher"), output / "index" / "tiny-plain", [])
+        search_tokens(str(output / "teacher"), output / "index" / "tiny-plain", [])
 
 
 def test_candidates_of_a_form_are_ranked_by_maxsim(one_vector):
@@ -791,9 +791,9 @@ def glossed(data, changed, monkeypatch):
     def search(encoder, folder, queries, *, k, lexicon):
         words = dict(lexicon.probabilities("paka")) if lexicon is not None else None
         asked.append((Path(encoder).name, queries[0].text, words))
-        return search_with(encoder, folder, queries, k=k, lexicon=lexicon)
+        return search_tokens(encoder, folder, queries, k=k, lexicon=lexicon)
 
-    monkeypatch.setattr("optical_ir.systems.search_with", search)
+    monkeypatch.setattr("optical_ir.systems.search_tokens", search)
     monkeypatch.setattr("optical_ir.systems.search_psq", lambda index, queries, _, k: {})
     old = 'bitext = "bitext.tsv"\n\n[students.optical]\n'
     new = 'bitext = "bitext.tsv"\npsq_lexicon = "psq.tsv"\n\n[students.optical]\ngloss = true\n'

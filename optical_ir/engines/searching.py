@@ -1,13 +1,13 @@
 """Runs from the token vectors that another engine holds."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from optical_ir.engines.address import Address
 from optical_ir.engines.stores import Store, open_store
-from optical_ir.glosses import TranslationProbabilities
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Query, ScoredDoc
-from optical_ir.retrieval.queries import check_query_vectors, encode_for
+from optical_ir.retrieval.queries import QueryEncoding, check_query_vectors, encode_for
 from optical_ir.trec import rank_docs
 
 
@@ -18,17 +18,14 @@ def search_exported(
     *,
     k: int = 1000,
     exact: bool = True,
-    lexicon: TranslationProbabilities | None = None,
-    batch_size: int = 32,
-    max_length: int | None = None,
-    device: str | None = None,
+    **encoding: Unpack[QueryEncoding],
 ) -> dict[str, list[ScoredDoc]]:
     """Encode queries with an encoder, given by name, and let an engine rank its documents.
 
     Parameters
     ----------
-    lexicon : TranslationProbabilities, optional
-        The encoder reads each query with its gloss by this lexicon, see `optical_ir.glosses`.
+    encoding
+        See `encode_for`.
 
     Raises
     ------
@@ -39,15 +36,7 @@ def search_exported(
         See `open_store`.
     """
     with open_store(address) as store:
-        vectors = encode_for(
-            store,
-            encoder,
-            queries,
-            lexicon=lexicon,
-            batch_size=batch_size,
-            max_length=max_length,
-            device=device,
-        )
+        vectors = encode_for(store, encoder, queries, **encoding)
         return search_store(store, queries, vectors, k=k, exact=exact)
 
 

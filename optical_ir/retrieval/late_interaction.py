@@ -22,19 +22,18 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 
 from optical_ir.errors import ConfigError, DataError
 from optical_ir.files import read_json_object, write_folder
-from optical_ir.glosses import TranslationProbabilities
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Doc, Query, ScoredDoc
 from optical_ir.retrieval import lucene
 from optical_ir.retrieval.index import MultiVectorIndex
 from optical_ir.retrieval.lucene_writer import check_dim, iter_pairs, open_writer
-from optical_ir.retrieval.queries import check_query_vectors, encode_for
+from optical_ir.retrieval.queries import QueryEncoding, check_query_vectors, encode_for
 from optical_ir.trec import rank_docs
 
 logger = logging.getLogger(__name__)
@@ -216,10 +215,7 @@ def search_late(
     k: int = 1000,
     k1: float = 0.9,
     b: float = 0.4,
-    lexicon: TranslationProbabilities | None = None,
-    batch_size: int = 32,
-    max_length: int | None = None,
-    device: str | None = None,
+    **encoding: Unpack[QueryEncoding],
 ) -> dict[str, list[ScoredDoc]]:
     """Encode queries with an encoder, given by name, and search the index in `folder`.
 
@@ -228,15 +224,7 @@ def search_late(
     # Before the encoder runs, so that what is missing is said at once.
     _first_stage_texts(first_stage, queries, first_stage_queries)
     with LateInteractionIndex(folder) as index:
-        vectors = encode_for(
-            index,
-            encoder,
-            queries,
-            lexicon=lexicon,
-            batch_size=batch_size,
-            max_length=max_length,
-            device=device,
-        )
+        vectors = encode_for(index, encoder, queries, **encoding)
         return index.search(
             queries,
             vectors,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from sentence_transformers import MultiVectorEncoder
 
@@ -66,6 +66,15 @@ def load_for(
     return fast_inference(model)
 
 
+class QueryEncoding(TypedDict, total=False):
+    """What searches hand on to `encode_for`, where it is explained."""
+
+    lexicon: TranslationProbabilities | None
+    batch_size: int
+    max_length: int | None
+    device: str | None
+
+
 def encode_for(
     index: VectorSpace,
     encoder: str,
@@ -82,6 +91,10 @@ def encode_for(
     ----------
     lexicon : TranslationProbabilities, optional
         The encoder reads each query with its gloss by this lexicon, see `optical_ir.glosses`.
+    batch_size : int
+        Queries a forward pass.
+    max_length, device
+        See `load_for`.
 
     Raises
     ------

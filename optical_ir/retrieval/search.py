@@ -8,7 +8,6 @@ second scores them in float32, so scores do not depend on chunk, batch or shard.
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from optical_ir.glosses import TranslationProbabilities
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.models.precision import has_fast_bfloat16
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.gpu_scores import document_scores
 from optical_ir.retrieval.index import MultiVectorIndex
-from optical_ir.retrieval.queries import check_query_vectors, encode_for
+from optical_ir.retrieval.queries import check_query_vectors
 from optical_ir.threads import keep_torch_threads
 from optical_ir.trec import rank_docs
 
@@ -265,38 +263,3 @@ def _segment_max_bfloat16() -> Any:
                     scores[query, doc] = total
 
     return segment_max
-
-
-def search_with(
-    encoder: str,
-    folder: Path | str,
-    queries: Sequence[Query],
-    *,
-    k: int = 1000,
-    lexicon: TranslationProbabilities | None = None,
-    batch_size: int = 32,
-    max_length: int | None = None,
-    device: str | None = None,
-) -> dict[str, list[ScoredDoc]]:
-    """Encode queries with an encoder, given by name, and search the index in `folder`.
-
-    See `encode_for`.
-
-    Raises
-    ------
-    ConfigError
-        If the encoder writes into another embedding space than the index holds.
-    DataError
-        If there is no index.
-    """
-    index = MultiVectorIndex.open(folder)
-    vectors = encode_for(
-        index,
-        encoder,
-        queries,
-        lexicon=lexicon,
-        batch_size=batch_size,
-        max_length=max_length,
-        device=device,
-    )
-    return search_index(index, queries, vectors, k=k)

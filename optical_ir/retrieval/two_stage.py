@@ -7,6 +7,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,6 @@ import torch
 
 from optical_ir.errors import DataError
 from optical_ir.files import iter_lines
-from optical_ir.glosses import TranslationProbabilities
 from optical_ir.models.encoder import TokenVectors
 from optical_ir.records import Query, ScoredDoc
 from optical_ir.retrieval.code_kernels import (
@@ -28,7 +28,7 @@ from optical_ir.retrieval.code_kernels import (
 )
 from optical_ir.retrieval.codebooks import split_parts
 from optical_ir.retrieval.index import MultiVectorIndex
-from optical_ir.retrieval.queries import check_query_vectors, encode_for
+from optical_ir.retrieval.queries import QueryEncoding, check_query_vectors, encode_for
 from optical_ir.retrieval.search import search_index
 from optical_ir.retrieval.token_ann import TokenAnn
 from optical_ir.threads import map_in_threads, use_threads
@@ -194,10 +194,7 @@ def search_tokens(
     candidates: int | None = None,
     doc_ids: Path | None = None,
     threads: int | None = None,
-    lexicon: TranslationProbabilities | None = None,
-    batch_size: int = 32,
-    max_length: int | None = None,
-    device: str | None = None,
+    **encoding: Unpack[QueryEncoding],
 ) -> dict[str, list[ScoredDoc]]:
     """Encode queries with an encoder, given by name, and search the index in `folder`.
 
@@ -205,12 +202,12 @@ def search_tokens(
     ----------
     candidates : int, optional
         See `search_two_stage`; exact search if not given.
-    lexicon : TranslationProbabilities, optional
-        See `encode_for`.
     doc_ids : Path, optional
         File of the documents that may be found, one id a line.
     threads : int, optional
         Cores to use; as many as torch takes if not given.
+    encoding
+        See `encode_for`.
 
     Raises
     ------
@@ -224,15 +221,7 @@ def search_tokens(
     lines = iter_lines(doc_ids) if doc_ids else ()
     allowed = allow_docs(index, (line for _, line in lines)) if doc_ids else None
     with use_threads(threads) as n_threads:
-        vectors = encode_for(
-            index,
-            encoder,
-            queries,
-            lexicon=lexicon,
-            batch_size=batch_size,
-            max_length=max_length,
-            device=device,
-        )
+        vectors = encode_for(index, encoder, queries, **encoding)
         if ann is None or candidates is None:
             return search_index(index, queries, vectors, k=k, allowed=allowed)
         settings = {"k": k, "candidates": candidates, "threads": n_threads}

@@ -105,6 +105,7 @@ def test_a_damaged_lexicon_is_met_before_any_work(cli, work, bitext, topics, tmp
     encoder = ("--encoder", work / "teacher")
     for start in (
         ("search", "--index", work / "index", *encoder, "--topics", topics[0]),
+        ("search-exported", "--index", "lancedb:nowhere/english", *encoder, "--topics", topics[0]),
         ("encode-queries", *encoder, "--topics", topics[0]),
         ("distil", "--teacher", work / "teacher", "--bitext", bitext, "--query-lang", "sw"),
     ):

@@ -21,7 +21,6 @@ from optical_ir.records import Doc, Query
 from optical_ir.retrieval import queries as queries_module
 from optical_ir.retrieval.index import build_index
 from optical_ir.retrieval.queries import encode_for
-from optical_ir.retrieval.search import search_with
 from optical_ir.retrieval.two_stage import search_tokens
 
 DOCS = [Doc("d1", "the cat sees a small bird"), Doc("d2", "a big red house"), Doc("d3", "water")]
@@ -55,12 +54,11 @@ def test_with_a_lexicon_the_encoder_reads_queries_and_their_glosses(index, teach
     assert len(found[0]) > len(plain[0])
 
 
-def test_every_search_takes_a_lexicon(index, teacher):
+def test_search_takes_a_lexicon(index, teacher):
     glossed = [Query(query.query_id, text) for query, text in zip(QUERIES, GLOSSED, strict=True)]
-    for search in (search_with, search_tokens):
-        expected = search(teacher, index.folder, glossed)
-        assert search(teacher, index.folder, QUERIES, lexicon=LEXICON) == expected
-        assert search(teacher, index.folder, QUERIES) != expected
+    expected = search_tokens(teacher, index.folder, glossed)
+    assert search_tokens(teacher, index.folder, QUERIES, lexicon=LEXICON) == expected
+    assert search_tokens(teacher, index.folder, QUERIES) != expected
 
 
 def test_a_glossed_query_is_read_to_its_end_unless_a_length_is_given(index, teacher, monkeypatch):
