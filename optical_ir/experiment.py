@@ -210,6 +210,8 @@ class Experiment:
     psq_aligner : str or None
         Learns translation probabilities from the bitext of each language that has no
         `psq_lexicon`: ``eflomal``, or ``ot``, by transport plans of the teacher. None learns none.
+    psq_dictionary : bool
+        The aligner learns from the entries of a language's `lexicon` too, as sentence pairs.
     note : str
         Printed below the summary.
     """
@@ -223,6 +225,7 @@ class Experiment:
     one_vector: tuple[str, ...] = ()
     fusion: FusionSettings = field(default_factory=FusionSettings)
     psq_aligner: str | None = None
+    psq_dictionary: bool = False
     note: str = ""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     hits: int = 1000

@@ -123,6 +123,11 @@ def _check(experiment: Experiment) -> None:
         check_form(form)
     if experiment.psq_aligner is not None:
         _check_known("the file", "psq_aligner", experiment.psq_aligner, ALIGNERS)
+    elif experiment.psq_dictionary:
+        raise ConfigError(
+            "psq_dictionary: expected a psq_aligner that learns from dictionaries, found none. "
+            f"Name one of {', '.join(ALIGNERS)}, or leave psq_dictionary out."
+        )
     if experiment.fusion.weights is not None and len(experiment.fusion.weights) != 2:
         raise ConfigError(
             "fusion: expected two weights, of the student and of BM25, found "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from optical_ir.collections import write_probabilistic_lexicon
+from optical_ir.collections import read_lexicon, write_probabilistic_lexicon
 from optical_ir.console import track
 from optical_ir.experiment import Experiment
 from optical_ir.files import sha256_file
@@ -38,7 +38,8 @@ def psq_lexicons(
     """Give the files of translation probabilities by language, learned if they are not there.
 
     A language's own `psq_lexicon` goes before `psq_aligner`, which learns from all the sentence
-    pairs of the language; the aligner ``ot`` reads both sides with the teacher.
+    pairs of the language, and with `psq_dictionary` from the entries of its dictionary; the aligner
+    ``ot`` reads both sides with the teacher.
 
     Parameters
     ----------
@@ -72,12 +73,14 @@ def _learn(
 ) -> Path:
     plan, pruning = experiment.languages[language], Pruning()
     by_transport = experiment.psq_aligner == "ot"
+    dictionary = plan.lexicon if experiment.psq_dictionary else None
     settings = {
         "aligner": experiment.psq_aligner,
         "teacher": read_description(teacher())["space"] if by_transport else None,
         "bitext": {file: sha256_file(data / file) for file in plan.bitext},
         "exclude_sources": plan.exclude_sources,
         "pruning": asdict(pruning),
+        **({} if dictionary is None else {"dictionary": sha256_file(data / dictionary)}),
     }
     if not is_done(path, read_settings(path), settings):
         pairs = [
@@ -85,6 +88,9 @@ def _learn(
             for file in plan.bitext
             for pair in read_language_bitext(experiment, data, language, file)
         ]
+        if dictionary is not None:
+            entries = read_lexicon(data / dictionary, query_lang=language)
+            pairs += [BitextPair(*entry) for entry in entries]
         counts = _count(list(dict.fromkeys(pairs)), teacher() if by_transport else None)
         # First, since a lexicon without it would count as one of other settings.
         write_origin(path, settings=settings)

@@ -172,6 +172,7 @@ def test_packaged_experiments_are_read(path):
         ('{ human = "topics.en.tsv" }', '"topics.en.tsv"', "translations: expected dict"),
         ('{ human = "topics.en.tsv" }', "{ 'a b' = 'x' }", "names without blanks.*'a b'"),
         ("hits = 50", "psq_aligner = 'giza'", "a psq_aligner out of ot, eflomal, found 'giza'"),
+        ("hits = 50", "psq_dictionary = true", "psq_dictionary: expected a psq_aligner"),
         ("hits = 50", "hits = ", "is not TOML"),
         ("[teacher]", "[fusion]\nmethod = 'best'\n[teacher]", "method: expected one of rrf, wsum"),
         (

@@ -19,7 +19,8 @@ from optical_ir.experiment_file import read_experiment
 from optical_ir.files import sha256_file
 from optical_ir.models import read_description
 from optical_ir.pipeline import Pipeline
-from optical_ir.records import Query, ScoredDoc
+from optical_ir.psq_lexicons import psq_lexicons
+from optical_ir.records import BitextPair, Query, ScoredDoc
 from optical_ir.reporting import ReportInputs, write_report
 from optical_ir.retrieval.two_stage import search_tokens
 from optical_ir.signatures import sign_origin
@@ -780,6 +781,32 @@ def test_a_lexicon_of_another_aligner_is_refused_before_any_work(changed, monkey
     with pytest.raises(ConfigError, match=r"sw.tsv was made with other settings \(aligner, "):
         run_systems(other)
     assert times(pipeline.output) == before
+
+
+def test_an_aligner_learns_from_the_dictionary_too_where_it_is_told_so(
+    data, changed, monkeypatch, tmp_path
+):
+    counted = []
+
+    def count(pairs):
+        counted.append(pairs)
+        return {"paka": {"cat": 1.0}}
+
+    monkeypatch.setattr("optical_ir.psq_lexicons.count_by_eflomal", count)
+    (data / "words.tsv").write_text("jua\tsun\nJua\tSun\nmvua kubwa\tdownpour\n")
+    pipeline = changed('bitext = "bitext.tsv"', 'bitext = "bitext.tsv"\nlexicon = "words.tsv"')
+    bitext = dataclasses.replace(pipeline.experiment, psq_aligner="eflomal")
+    both = dataclasses.replace(bitext, psq_dictionary=True)
+    folder, teacher = tmp_path / "lexicons", lambda: pipeline.teacher
+    (path,) = psq_lexicons(both, data, folder, teacher).values()
+    psq_lexicons(bitext, data, tmp_path / "others", teacher)
+    with_entries, without = counted
+    entries = [BitextPair("jua", "sun"), BitextPair("mvua kubwa", "downpour")]
+    assert with_entries == without + entries
+    settings = json.loads(Path(f"{path}.json").read_text())["settings"]
+    assert settings["dictionary"] == sha256_file(data / "words.tsv")
+    with pytest.raises(ConfigError, match=r"sw\.tsv was made with other settings"):
+        psq_lexicons(bitext, data, folder, teacher)
 
 
 @pytest.fixture

@@ -18,6 +18,13 @@ def learn_lexicon(
     ],
     query_lang: Annotated[str, typer.Option(help="Language of the foreign side, ISO 639.")],
     output: Output,
+    dictionary: Annotated[
+        Path | None,
+        typer.Option(
+            help="Bilingual dictionary, foreign then English (MUSE, PanLex, .tsv, .csv): its "
+            "entries are learned from beside the sentence pairs."
+        ),
+    ] = None,
     aligner: Annotated[
         str,
         typer.Option(help="ot (an encoder's transport plans), or eflomal (statistical)."),
@@ -54,9 +61,15 @@ def learn_lexicon(
     overwrite: Overwrite = False,
 ) -> None:
     """Learn a lexicon with translation probabilities from a bitext, by aligning its words."""
-    from optical_ir.collections import read_bitext, sample_pairs, write_probabilistic_lexicon
+    from optical_ir.collections import (
+        read_bitext,
+        read_lexicon,
+        sample_pairs,
+        write_probabilistic_lexicon,
+    )
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
+    from optical_ir.records import BitextPair
     from optical_ir.word_alignment import Pruning, make_lexicon
 
     check_output(output, overwrite=overwrite)
@@ -64,6 +77,9 @@ def learn_lexicon(
     pairs = read_bitext(bitext, query_lang=query_lang)
     if max_pairs is not None:
         pairs = sample_pairs(pairs, max_pairs)
+    if dictionary is not None:
+        entries = read_lexicon(dictionary, query_lang=query_lang)
+        pairs = [*pairs, *(BitextPair(*entry) for entry in entries)]
     encoders = {"encoder": encoder, "teacher": teacher, "max_length": max_length, "device": device}
     solver = {"plan": plan, "epsilon": epsilon, "batch_size": batch_size}
     counts = _count(aligner, pairs, encoders, solver)
@@ -73,12 +89,13 @@ def learn_lexicon(
     write_origin(
         output,
         settings={
-            **{"bitext": bitext, "query_lang": query_lang, "aligner": aligner},
+            **{"bitext": bitext, "query_lang": query_lang, "dictionary": dictionary},
+            **{"aligner": aligner},
             **(used if aligner == "ot" else {}),
             **{"max_pairs": max_pairs, "cumulative": cumulative},
             **{"n_translations": n_translations, "min_probability": min_probability},
         },
-        inputs={"bitext": bitext},
+        inputs={"bitext": bitext} | ({} if dictionary is None else {"dictionary": dictionary}),
         facts={
             "lexicon": {"pairs": len(pairs), "words": len(counts), "translations": len(lexicon)},
             "sha256": sha256_text(output),

@@ -40,6 +40,10 @@ class Lexicon:
         """Count the pairs."""
         return len(self._pairs)
 
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Give the pairs of word and translation in file order."""
+        return iter(self._pairs)
+
     def translations(self, word: str) -> list[str]:
         """Give the translations of a word or phrase in file order; none if it is not there."""
         return list(self._entries.get(fold_word(word), ()))

@@ -41,6 +41,18 @@ def test_a_lexicon_comes_out_with_where_it_is_from(cli, arguments, teacher):
     assert output.read_bytes() == before
 
 
+def test_the_entries_of_a_dictionary_are_learned_from_too(cli, arguments, tmp_path):
+    command, output = arguments
+    dictionary = tmp_path / "words.csv"
+    dictionary.write_text("txt_eng,txt_swh\ndownpour,gharika\n", "utf-8")
+    assert cli(*command, "--dictionary", dictionary).code == 0
+    assert set(read_probabilistic_lexicon(output).probabilities("gharika")) == {"downpour"}
+    origin = json.loads((tmp_path / f"{output.name}.json").read_text("utf-8"))
+    assert origin["settings"]["dictionary"] == str(dictionary)
+    assert origin["inputs"]["dictionary"]["name"] == "words.csv"
+    assert origin["lexicon"]["pairs"] == 21
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -49,6 +61,7 @@ def test_a_lexicon_comes_out_with_where_it_is_from(cli, arguments, teacher):
         (("--cumulative", "2"), "cumulative: expected a value above 0, at most 1, found 2.0"),
         (("--min-probability", "0"), "min_probability: expected a value from 1e-6 to 1"),
         (("--bitext", "none.tsv"), "none.tsv: expected a file, found none"),
+        (("--dictionary", "none.tsv"), "none.tsv: expected a file, found none"),
     ],
 )
 def test_what_cannot_be_done_is_refused(cli, arguments, changes, words):
