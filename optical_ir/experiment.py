@@ -212,6 +212,9 @@ class Experiment:
         `psq_lexicon`: ``eflomal``, or ``ot``, by transport plans of the teacher. None learns none.
     psq_dictionary : bool
         The aligner learns from the entries of a language's `lexicon` too, as sentence pairs.
+    word_forms : bool
+        Glosses guess the translations of words that these probabilities lack from words with the
+        same beginning or end, see `optical_ir.word_forms`.
     note : str
         Printed below the summary.
     """
@@ -226,6 +229,7 @@ class Experiment:
     fusion: FusionSettings = field(default_factory=FusionSettings)
     psq_aligner: str | None = None
     psq_dictionary: bool = False
+    word_forms: bool = True
     note: str = ""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     hits: int = 1000

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from optical_ir.records import BitextPair, Query
+from optical_ir.word_forms import GuessingLexicon
 from optical_ir.words import WORD, fold_word
 
 GLOSSED_LENGTH = 128
@@ -32,7 +33,7 @@ def add_gloss(text: str, lexicon: TranslationProbabilities) -> str:
     Parameters
     ----------
     lexicon : TranslationProbabilities
-        From the language of `text`, such as `optical_ir.collections.ProbabilisticLexicon`.
+        From the language of `text`, such as `optical_ir.word_forms.GuessingLexicon`.
 
     Examples
     --------
@@ -54,9 +55,9 @@ def gloss_bitext(
 ) -> list[BitextPair]:
     """Append its gloss to the foreign side of each pair, for training; see `add_gloss`.
 
-    Words of a single pair count as unknown. A lexicon that was learned from these pairs has the
-    translation of such a word from that very pair, so it would be right too often: a student would
-    learn to trust glosses more than those of queries deserve.
+    Words of a single pair count as unknown: a lexicon that guesses is asked for a guess. One that
+    was learned from these pairs has the translation of such a word from that very pair, so it would
+    be right too often: a student would learn to trust glosses more than those of queries deserve.
     """
     n_pairs = Counter(
         word for pair in pairs for word in {fold_word(w) for w in WORD.findall(pair.source)}
@@ -66,13 +67,15 @@ def gloss_bitext(
 
 
 class _CommonWords:
-    """A lexicon of some words alone, given as `fold_word` writes them."""
+    """A lexicon without some words: it has those given, as `fold_word` writes them."""
 
     def __init__(self, lexicon: TranslationProbabilities, words: Container[str]) -> None:
         self._lexicon, self._words = lexicon, words
 
     def probabilities(self, word: str) -> Mapping[str, float]:
-        return self._lexicon.probabilities(word) if fold_word(word) in self._words else {}
+        if fold_word(word) in self._words:
+            return self._lexicon.probabilities(word)
+        return self._lexicon.guess(word) if isinstance(self._lexicon, GuessingLexicon) else {}
 
 
 def gloss_queries(queries: Iterable[Query], lexicon: TranslationProbabilities) -> list[Query]:

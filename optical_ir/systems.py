@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from optical_ir.collections import read_probabilistic_lexicon, translate_words
+from optical_ir.collections import (
+    read_gloss_lexicon,
+    read_probabilistic_lexicon,
+    translate_words,
+)
 from optical_ir.console import track
 from optical_ir.experiment import Task
 from optical_ir.files import sha256_file
@@ -105,16 +110,18 @@ def _dense(
     queries: Sequence[Query],
     gloss: Path | None = None,
 ) -> SystemRun:
-    folder = pipeline.index_folder(task.collection)
-    settings = {
+    folder, word_forms = pipeline.index_folder(task.collection), pipeline.experiment.word_forms
+    settings: dict[str, Any] = {
         "encoder": weights_hash(encoder),
         "index": index_hash(folder),
     }
     if gloss is not None:
         settings |= {"psq_lexicon": sha256_file(gloss)}
+        # Left out where it is off, as in runs that were made before there was such a setting.
+        settings |= {"word_forms": True} if word_forms else {}
 
     def search() -> dict[str, list[ScoredDoc]]:
-        lexicon = read_probabilistic_lexicon(gloss) if gloss is not None else None
+        lexicon = None if gloss is None else read_gloss_lexicon(gloss, word_forms=word_forms)
         k = pipeline.experiment.hits
         return search_tokens(str(encoder), folder, queries, k=k, lexicon=lexicon)
 

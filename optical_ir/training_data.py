@@ -11,8 +11,8 @@ from optical_ir.collections import (
     Collection,
     Lexicon,
     read_bitext_sources,
+    read_gloss_lexicon,
     read_lexicon,
-    read_probabilistic_lexicon,
     sample_pairs,
     select_like,
 )
@@ -55,7 +55,9 @@ def bitext_parts(
     """
     parts = []
     for language in student.languages:
-        lexicon = read_probabilistic_lexicon(lexicons[language]) if student.plan.gloss else None
+        lexicon = None
+        if student.plan.gloss:
+            lexicon = read_gloss_lexicon(lexicons[language], word_forms=experiment.word_forms)
         for file, share in experiment.languages[language].shares().items():
             sources = read_language_bitext(experiment, data, language, file)
             pairs = _choose(list(sources), data, student.plan)
@@ -147,6 +149,8 @@ def settings_of_training(
     }
     if plan.gloss:
         chosen["gloss"] = {name: sha256_file(lexicons[name]) for name in student.languages}
+        # Left out where it is off, as in students of before there was such a setting.
+        chosen |= {"word_forms": True} if experiment.word_forms else {}
     if plan.like is not None:
         sha256 = sha256_file(data / plan.like)
         chosen["like"] = {"topics": plan.like, "sha256": sha256, "share": plan.like_share}

@@ -7,6 +7,7 @@ import pytest
 from optical_ir.collections import ProbabilisticLexicon, TranslationProbability
 from optical_ir.glosses import add_gloss, gloss_bitext, gloss_queries
 from optical_ir.records import BitextPair, Query
+from optical_ir.word_forms import GuessingLexicon
 
 ROWS = [
     TranslationProbability("paka", "cat", 0.7),
@@ -69,3 +70,17 @@ def test_in_training_a_word_of_a_single_pair_counts_as_unknown():
     ]
     twice = [*pairs, BitextPair("MDOGO", "Small")]
     assert gloss_bitext(twice, LEXICON)[0].source == "Paka mdogo cat small"
+
+
+def test_in_training_a_word_of_a_single_pair_is_guessed_from_others_than_itself():
+    rows = [("magaalada", "city", 1.0), ("magaaladii", "town", 1.0), ("dalkii", "land", 1.0)]
+    pairs = [
+        BitextPair("magaalada", "the city"),
+        BitextPair("Magaaladii", "That town"),
+        BitextPair("magaalada dalkii", "a city of the land"),
+    ]
+    assert gloss_bitext(pairs, GuessingLexicon(rows)) == [
+        BitextPair("magaalada city", "the city"),
+        BitextPair("Magaaladii city", "That town"),
+        BitextPair("magaalada dalkii city dalkii", "a city of the land"),
+    ]

@@ -856,6 +856,22 @@ def test_a_student_with_glosses_reads_them_in_training_and_in_search(data, gloss
     assert pairs["maji na mbwa"] == "water and dog"
 
 
+def test_words_that_a_lexicon_lacks_are_guessed_unless_the_experiment_says_no(data, glossed):
+    pipeline, _ = glossed
+    (data / "psq.tsv").write_text("ndegea\tbird\t0.8\nndegee\tbird\t0.8\n")
+    experiment = pipeline.experiment
+    ((_, plan),) = experiment.students_of("optical", experiment.tasks[0])
+    found = {}
+    for word_forms in (True, False):
+        other = dataclasses.replace(experiment, word_forms=word_forms)
+        (part,) = bitext_parts(other, data, plan, pipeline.psq_lexicons)
+        found[word_forms] = {pair.source for pair in part.pairs}
+        settings = settings_of_training(other, data, plan, pipeline.psq_lexicons)
+        assert settings.get("word_forms", False) == word_forms
+    assert "ndege na maji bird na maji" in found[True]
+    assert "ndege na maji" in found[False]
+
+
 def test_a_student_of_other_glosses_is_refused_and_nothing_is_done_twice(data, glossed):
     pipeline, asked = glossed
     run_systems(pipeline)

@@ -126,7 +126,7 @@ def encode_queries(
     """
     import numpy as np
 
-    from optical_ir.collections import load_queries, read_probabilistic_lexicon
+    from optical_ir.collections import load_queries, read_gloss_lexicon
     from optical_ir.files import check_output
     from optical_ir.glosses import gloss_queries
     from optical_ir.models import load_single_vector
@@ -137,7 +137,7 @@ def encode_queries(
     queries = load_queries(topics)
     check_query_ids(queries)
     if lexicon:
-        queries = gloss_queries(queries, read_probabilistic_lexicon(lexicon))
+        queries = gloss_queries(queries, read_gloss_lexicon(lexicon))
     model = load_single_vector(encoder, device=device)
     starts = range(0, len(queries), batch_size)
     with make_progress() as progress:

@@ -123,7 +123,7 @@ def search_exported(
     overwrite: Overwrite = False,
 ) -> None:
     """Search what `export-index` wrote, with the engine that holds it, and write a TREC run."""
-    from optical_ir.collections import load_queries, read_probabilistic_lexicon
+    from optical_ir.collections import load_queries, read_gloss_lexicon
     from optical_ir.engines import parse_address, search_exported
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
@@ -139,7 +139,7 @@ def search_exported(
         queries,
         k=hits,
         exact=not approximate,
-        lexicon=read_probabilistic_lexicon(lexicon) if lexicon else None,
+        lexicon=read_gloss_lexicon(lexicon) if lexicon else None,
         batch_size=batch_size,
         max_length=max_length,
         device=device,

@@ -55,10 +55,10 @@ def align(
 
 
 def _with_gloss(text: str, lexicon: Path) -> str:
-    from optical_ir.collections import read_probabilistic_lexicon
+    from optical_ir.collections import read_gloss_lexicon
     from optical_ir.glosses import add_gloss
 
-    return add_gloss(text, read_probabilistic_lexicon(lexicon))
+    return add_gloss(text, read_gloss_lexicon(lexicon))
 
 
 def explain(

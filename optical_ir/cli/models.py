@@ -179,7 +179,7 @@ def distil(
 
     After a kill the same command goes on from the last checkpoint.
     """
-    from optical_ir.collections import read_bitext, read_probabilistic_lexicon
+    from optical_ir.collections import read_bitext, read_gloss_lexicon
     from optical_ir.files import check_output, sha256_file
     from optical_ir.glosses import GLOSSED_LENGTH, gloss_bitext
     from optical_ir.languages import normalize_language
@@ -208,7 +208,7 @@ def distil(
     language = normalize_language(query_lang)
     pairs = read_bitext(bitext, query_lang=language)
     if lexicon:
-        pairs = gloss_bitext(pairs, read_probabilistic_lexicon(lexicon))
+        pairs = gloss_bitext(pairs, read_gloss_lexicon(lexicon))
     inputs = {"bitext": bitext} | ({"lexicon": lexicon} if lexicon else {})
     encoder = load_encoder(teacher, device=device)
     origin = {"teacher": teacher, "query_lang": language, "student": student, **asdict(settings)}

@@ -70,7 +70,11 @@ def search(
     overwrite: Overwrite = False,
 ) -> None:
     """Search an index and write a TREC run: MaxSim, BM25, or late interaction in Lucene."""
-    from optical_ir.collections import load_queries, read_probabilistic_lexicon
+    from optical_ir.collections import (
+        load_queries,
+        read_gloss_lexicon,
+        read_probabilistic_lexicon,
+    )
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.late_interaction import is_late_interaction_index, search_late
@@ -89,7 +93,8 @@ def search(
         )
     queries = load_queries(topics)
     others = load_queries(first_stage_topics) if first_stage_topics else None
-    translations = read_probabilistic_lexicon(lexicon) if lexicon else None
+    read = read_gloss_lexicon if encoder else read_probabilistic_lexicon
+    translations = read(lexicon) if lexicon else None
     settings = {"index": index, "topics": topics, "encoder": encoder, "hits": hits, "tag": name}
     settings |= {"lexicon": lexicon}
     if encoder is None:
@@ -187,7 +192,7 @@ def rerank(
     overwrite: Overwrite = False,
 ) -> None:
     """Rank the documents of a run anew, by exact MaxSim."""
-    from optical_ir.collections import load_queries, read_probabilistic_lexicon
+    from optical_ir.collections import load_queries, read_gloss_lexicon
     from optical_ir.files import check_output, sha256_text
     from optical_ir.provenance import write_origin
     from optical_ir.retrieval.index import MultiVectorIndex
@@ -203,7 +208,7 @@ def rerank(
         opened,
         encoder,
         queries,
-        lexicon=read_probabilistic_lexicon(lexicon) if lexicon else None,
+        lexicon=read_gloss_lexicon(lexicon) if lexicon else None,
         batch_size=batch_size,
         max_length=max_length,
         device=device,

@@ -11,6 +11,7 @@ from optical_ir.collections.prepare import prepare
 from optical_ir.collections.probabilistic_lexicon import (
     ProbabilisticLexicon,
     TranslationProbability,
+    read_gloss_lexicon,
     read_probabilistic_lexicon,
     write_probabilistic_lexicon,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "prepare",
     "read_bitext",
     "read_bitext_sources",
+    "read_gloss_lexicon",
     "read_lexicon",
     "read_probabilistic_lexicon",
     "sample_pairs",

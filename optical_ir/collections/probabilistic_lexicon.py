@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from optical_ir.errors import DataError
 from optical_ir.files import iter_lines, write_file
+from optical_ir.glosses import TranslationProbabilities
+from optical_ir.word_forms import GuessingLexicon
 from optical_ir.words import fold_word
 
 _TOLERANCE = 1e-3
@@ -96,6 +98,20 @@ def read_probabilistic_lexicon(path: Path | str) -> ProbabilisticLexicon:
         except ValueError as err:
             raise DataError(f"{path}, line {number}: {err} Correct or remove the line.") from err
     return lexicon
+
+
+def read_gloss_lexicon(path: Path | str, *, word_forms: bool = True) -> TranslationProbabilities:
+    """Read the probabilistic lexicon that glosses are made by.
+
+    Parameters
+    ----------
+    path : path
+        See `read_probabilistic_lexicon`.
+    word_forms : bool
+        Guess the translations of words that it lacks, see `optical_ir.word_forms`.
+    """
+    lexicon = read_probabilistic_lexicon(path)
+    return GuessingLexicon(lexicon) if word_forms else lexicon
 
 
 def _parse(line: str) -> TranslationProbability:

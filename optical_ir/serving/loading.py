@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sentence_transformers import MultiVectorEncoder
 
-from optical_ir.collections import read_probabilistic_lexicon
+from optical_ir.collections import read_gloss_lexicon
 from optical_ir.errors import ConfigError
 from optical_ir.matches import load_index_teacher, open_docs
 from optical_ir.models import fast_inference
@@ -53,7 +53,7 @@ def load_systems(sources: Sources, *, should_stop: Callable[[], bool] = lambda: 
         logger.info("Loading %s.", step)
 
     go_on("the lexicons, the index and the passages")
-    lexicons = {lang: read_probabilistic_lexicon(path) for lang, path in sources.lexicons.items()}
+    lexicons = {lang: read_gloss_lexicon(path) for lang, path in sources.lexicons.items()}
     index = MultiVectorIndex.open(sources.index)
     with ExitStack() as opened:
         passages = _open_passages(index, sources)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from optical_ir.collections import read_probabilistic_lexicon
+from optical_ir.collections import read_gloss_lexicon
 from optical_ir.glosses import gloss_queries
 from optical_ir.models import load_encoder
 from optical_ir.trec import read_run, read_topics, write_topics
@@ -13,7 +13,10 @@ from optical_ir.trec import read_run, read_topics, write_topics
 @pytest.fixture(scope="module")
 def lexicon(work):
     path = work / "lexicon.tsv"
-    path.write_text("nini\twhat\t0.9\nkahawa\tcoffee\t0.8\nwa\tof\t0.7\nni\tis\t0.6\n", "utf-8")
+    path.write_text(
+        "nini\twhat\t0.9\nchakula\tfood\t0.9\nkahawa\tcoffee\t0.8\nwa\tof\t0.7\nni\tis\t0.6\n",
+        "utf-8",
+    )
     return path
 
 
@@ -23,7 +26,7 @@ def topics(work, lexicon, tmp_path):
     own, glossed = tmp_path / "own.tsv", tmp_path / "glossed.tsv"
     queries = list(read_topics(work / "demo" / "topics.sw.tsv"))
     write_topics(own, queries)
-    write_topics(glossed, gloss_queries(queries, read_probabilistic_lexicon(lexicon)))
+    write_topics(glossed, gloss_queries(queries, read_gloss_lexicon(lexicon)))
     assert own.read_text("utf-8") != glossed.read_text("utf-8")
     return own, glossed
 
