@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from optical_ir.records import BitextPair, Query
-from optical_ir.word_forms import GuessingLexicon
+from optical_ir.word_forms import GuessingLexicon, likeliest
 from optical_ir.words import WORD, fold_word
 
 GLOSSED_LENGTH = 128
@@ -43,7 +43,7 @@ def add_gloss(text: str, lexicon: TranslationProbabilities) -> str:
     'Paka ni nani, Asha? cat is nani Asha'
     """
     words = [found[0] for found in WORD.finditer(text)]
-    translations = [_likeliest(word, lexicon) for word in words]
+    translations = [likeliest(lexicon.probabilities(word)) for word in words]
     if not any(translations):
         return text
     gloss = (found or word for word, found in zip(words, translations, strict=True))
@@ -81,9 +81,3 @@ class _CommonWords:
 def gloss_queries(queries: Iterable[Query], lexicon: TranslationProbabilities) -> list[Query]:
     """Append its gloss to each query; see `add_gloss`."""
     return [query._replace(text=add_gloss(query.text, lexicon)) for query in queries]
-
-
-def _likeliest(word: str, lexicon: TranslationProbabilities) -> str | None:
-    found = lexicon.probabilities(word)
-    # Of equals the first by alphabet, so that a gloss does not depend on the order of a file.
-    return min(found, key=lambda english: (-found[english], english)) if found else None

@@ -101,7 +101,7 @@ class GuessingLexicon:
 
     def _count_right(self, words: Iterable[str], *, by_end: bool) -> int:
         guesses = ((word, self._vote(word, by_end=by_end)) for word in words)
-        return sum(_first(votes) == _first(self._rows[word]) for word, votes in guesses)
+        return sum(likeliest(votes) == likeliest(self._rows[word]) for word, votes in guesses)
 
 
 def _beginning_with(words: Sequence[str], start: str) -> Iterator[str]:
@@ -114,6 +114,6 @@ def _turn(word: str, by_end: bool) -> str:
     return word[::-1] if by_end else word
 
 
-def _first(found: Mapping[str, float]) -> str | None:
-    """Give the likeliest translation, of equals the first by alphabet."""
+def likeliest(found: Mapping[str, float]) -> str | None:
+    """Give the likeliest translation, of equals the first by alphabet; None if there is none."""
     return min(found, key=lambda english: (-found[english], english)) if found else None
