@@ -45,7 +45,8 @@ def is_done(path: Path, found: Any, expected: dict[str, Any]) -> bool:
     if found == expected:
         return True
     found = found if isinstance(found, dict) else {}
-    differing = sorted(key for key in expected if found.get(key) != expected[key])
+    keys = expected.keys() | found.keys()
+    differing = sorted(key for key in keys if found.get(key) != expected.get(key))
     raise ConfigError(
         f"{path} was made with other settings ({', '.join(differing) or 'unknown'}). "
         "Remove it, or choose another --output."

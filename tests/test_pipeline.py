@@ -805,7 +805,7 @@ def test_an_aligner_learns_from_the_dictionary_too_where_it_is_told_so(
     assert with_entries == without + entries
     settings = json.loads(Path(f"{path}.json").read_text())["settings"]
     assert settings["dictionary"] == sha256_file(data / "words.tsv")
-    with pytest.raises(ConfigError, match=r"sw\.tsv was made with other settings"):
+    with pytest.raises(ConfigError, match=r"sw\.tsv was made with other settings \(dictionary\)"):
         psq_lexicons(bitext, data, folder, teacher)
 
 
@@ -843,6 +843,10 @@ def test_a_student_with_glosses_reads_them_in_training_and_in_search(data, gloss
     sha256 = sha256_file(data / "psq.tsv")
     assert settings["gloss"] == {"sw": sha256}
     assert settings["settings"]["max_length"] == 128
+    assert {name for name, run in runs.items() if "word_forms" in run.origin["settings"]} == {
+        "optical",
+        "zero-shot-glossed",
+    }
     glosses = {name: run.origin["settings"].get("psq_lexicon") for name, run in runs.items()}
     assert glosses == dict.fromkeys(runs) | dict.fromkeys(
         ["optical", "zero-shot-glossed", "bm25-psq"], sha256
