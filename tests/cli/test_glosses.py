@@ -13,10 +13,8 @@ from optical_ir.trec import read_run, read_topics, write_topics
 @pytest.fixture(scope="module")
 def lexicon(work):
     path = work / "lexicon.tsv"
-    path.write_text(
-        "nini\twhat\t0.9\nchakula\tfood\t0.9\nkahawa\tcoffee\t0.8\nwa\tof\t0.7\nni\tis\t0.6\n",
-        "utf-8",
-    )
+    # Coffee, kahawa, is guessed from another form of its word.
+    path.write_text("nini\twhat\t0.9\nkahawani\tcoffee\t0.8\nwa\tof\t0.7\nni\tis\t0.6\n", "utf-8")
     return path
 
 
@@ -27,7 +25,7 @@ def topics(work, lexicon, tmp_path):
     queries = list(read_topics(work / "demo" / "topics.sw.tsv"))
     write_topics(own, queries)
     write_topics(glossed, gloss_queries(queries, read_gloss_lexicon(lexicon)))
-    assert own.read_text("utf-8") != glossed.read_text("utf-8")
+    assert "coffee" in glossed.read_text("utf-8")
     return own, glossed
 
 
