@@ -8,12 +8,13 @@ and rename, so a target is either the old one or complete.
 import errno
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import tomllib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -40,9 +41,8 @@ def iter_lines(path: Path | str, *, may_be_empty: bool = False) -> Iterator[tupl
     path = Path(path)
     number = 0
     try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rb") as stream:
-            for number, raw in enumerate(cast("Iterable[bytes]", stream), start=1):
+        with _open(path) as stream:
+            for number, raw in enumerate(stream, start=1):
                 yield number, _decode(path, number, raw)
     except FileNotFoundError as err:
         raise DataError(f"{path}: expected a file, found none. Check the path.") from err
@@ -52,6 +52,13 @@ def iter_lines(path: Path | str, *, may_be_empty: bool = False) -> Iterator[tupl
         raise DataError(f"{path}: cannot be read ({err}).") from err
     if number == 0 and not may_be_empty:
         raise DataError(f"{path}: expected at least one line, found an empty file.")
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix != ".gz":
+        return path.open("rb")
+    # By itself a GzipFile goes through several calls in Python for each line.
+    return io.BufferedReader(cast("io.RawIOBase", gzip.open(path, "rb")))
 
 
 def _decode(path: Path, number: int, raw: bytes) -> str:

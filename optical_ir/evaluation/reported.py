@@ -29,12 +29,13 @@ _RESTORE = "Restore the files as they were written together."
 
 
 class ReportedRun(NamedTuple):
-    """A run with what its file name says."""
+    """A run, what its file name says, and the means over all judged queries that it tells."""
 
     path: Path
     key: str
     system: str
     rows: Run
+    means: Mapping[str, float]
 
 
 class _Row(NamedTuple):
@@ -70,11 +71,16 @@ def describe_run(path: Path, judged: Path, *, measures: Sequence[str]) -> dict[s
     measures : sequence of str
         See `evaluate`; may be empty.
     """
-    qrels = read_qrels(judged)
-    run = read_run(path, may_be_empty=True)
+    rows = read_run(path, may_be_empty=True)
+    return _describe_rows(path, rows, judged, read_qrels(judged), measures)
+
+
+def _describe_rows(
+    path: Path, rows: Run, judged: Path, qrels: Sequence[Qrel], measures: Sequence[str]
+) -> dict[str, Any]:
     return {
         "n_queries": len({qrel.query_id for qrel in qrels}),
-        "measures": mean_values(qrels, run, measures=measures) if measures else {},
+        "measures": mean_values(qrels, rows, measures=measures) if measures else {},
         "qrels_sha256": sha256_text(judged),
         "sha256": sha256_text(path),
     }
@@ -128,8 +134,8 @@ def read_reported_run(
         )
     rows = read_run(path, may_be_empty=True)
     _check_rows(path, system, {qrel.query_id for qrel in judgements[key]})
-    _check_run_provenance(path, system, judged)
-    return ReportedRun(path, key, system, rows)
+    means = _check_run_provenance(path, system, rows, judged, judgements[key])
+    return ReportedRun(path, key, system, rows, means)
 
 
 def _iter_rows(path: Path) -> Iterator[_Row]:
@@ -197,7 +203,10 @@ def read_provenance(path: Path, output: Path) -> dict[str, Any]:
     return content
 
 
-def _check_run_provenance(run: Path, system: str, judged: Path) -> None:
+def _check_run_provenance(
+    run: Path, system: str, rows: Run, judged: Path, qrels: Sequence[Qrel]
+) -> dict[str, float]:
+    """Check the origin of a run against it; give the means that it tells, recomputed."""
     path = run.with_name(run.name.removesuffix(".gz") + ".json")
     content = read_provenance(path, run)
     check_signature(content, path)
@@ -211,10 +220,10 @@ def _check_run_provenance(run: Path, system: str, judged: Path) -> None:
     if not isinstance(measures, dict):
         raise DataError(f"{path}: expected means by measure in 'measures', found {measures!r}.")
     try:
-        facts = describe_run(run, judged, measures=list(measures))
+        facts = _describe_rows(run, rows, judged, qrels, list(measures))
     except ConfigError as err:
         raise DataError(f"{path}: {err}") from err
-    means = facts.pop("measures")
+    means: dict[str, float] = facts.pop("measures")
     _check_facts(path, content, facts)
     for measure, value in means.items():
         found = measures[measure]
@@ -222,6 +231,7 @@ def _check_run_provenance(run: Path, system: str, judged: Path) -> None:
             raise DataError(
                 f"{path}: {measure}: found {found!r}, recomputed {value:.4f}. {_RESTORE}"
             )
+    return means
 
 
 def _check_facts(path: Path, content: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
