@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/optical-ir demo --output demo
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
