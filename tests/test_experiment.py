@@ -1,6 +1,7 @@
 """Experiment files: what is read, and what is refused before any work."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from optical_ir.experiment_file import read_experiment
 from optical_ir.training import DistillationSettings, TeacherSettings
 
 ROOT = Path(__file__).resolve().parent.parent
+COMMAND = re.compile(
+    r"^optical-ir reproduce (experiments/\S+\.toml) --data DATA --output (\S+)", re.MULTILINE
+)
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.toml"))
 
 WHOLE = """
@@ -233,3 +237,32 @@ def test_halves_are_disjoint_and_all_queries_together(read):
     assert tuning | held_out == set(ids)
     assert not tuning & held_out
     assert abs(len(tuning) - 500) < 60
+
+
+def stages_with_settings(experiment):
+    """Give what others may make by the same name, and what decides its content."""
+    yield "teacher", experiment.teacher
+    learned, usual = (experiment.psq_aligner, experiment.psq_dictionary), DistillationSettings()
+    for name, language in experiment.languages.items():
+        if experiment.psq_aligner is not None and language.psq_lexicon is None:
+            yield f"lexicons/{name}", (*learned, language.bitext, language.exclude_sources)
+    for task in experiment.tasks:
+        for plan in experiment.students:
+            for _, student in experiment.students_of(plan, task):
+                alone = replace(student.plan, languages=(), each=False, seeds=(), settings=usual)
+                glosses = (*learned, experiment.word_forms) if alone.gloss else ()
+                languages = [experiment.languages[name] for name in student.languages]
+                bitext = [(language.bitext, language.exclude_sources) for language in languages]
+                settings = (alone, student.settings, student.languages, bitext, glosses)
+                yield f"students/{student.name}", settings
+
+
+def test_documented_commands_of_one_output_folder_do_not_refuse_each_other():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    commands = {found for page in pages for found in COMMAND.findall(page.read_text("utf-8"))}
+    assert len(commands) > 10
+    made = {}
+    for file, output in sorted(commands):
+        for stage, settings in stages_with_settings(read_experiment(ROOT / file)):
+            first, expected = made.setdefault((output, stage), (file, settings))
+            assert settings == expected, f"{output}/{stage}: {first}, {file}"
